@@ -1,0 +1,73 @@
+# Every target is complete on a machine that has Python 3.11 and make. uv is used when present and
+# bootstrapped into the environment when not; plain pip works too: make serve INSTALLER=pip
+PYTHON ?= python3
+VENV ?= .venv
+INSTALLER ?= uv
+CONFIG ?= configs/serve.yaml
+ARGS ?=
+
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+ifeq ($(INSTALLER),uv)
+INSTALL = $(UV) pip install --quiet --python $(BIN)/python --compile-bytecode
+else
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev serve test check format bench lock clean
+
+help:  ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+serve: setup  ## Start the service on 127.0.0.1:7860 (ARGS="--port 8000")
+	@$(BIN)/serve-app up --config $(CONFIG) $(ARGS)
+
+test: setup-dev  ## Run every test that needs no GPU (ARGS="-k scheduler")
+	$(BIN)/pytest $(ARGS)
+
+check: setup-dev  ## Lint, format check, strict types, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: setup-dev  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup-dev  ## Measure the HTTP path against the raw engine (ARGS="--quick")
+	$(BIN)/python -m benchmarks.http $(ARGS)
+
+setup: $(VENV)/.base  ## Create the environment from hashed pins
+setup-dev: $(VENV)/.dev
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed; name it with make PYTHON=..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+ifeq ($(INSTALLER),uv)
+	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+endif
+
+$(VENV)/.base: requirements/base.txt requirements/build.txt pyproject.toml | $(BIN)/python
+	@echo "Installing the environment into $(VENV) (once) ..."
+	@$(INSTALL) --require-hashes -r requirements/base.txt -r requirements/build.txt
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.base
+	@echo "Installing the test tools into $(VENV) (once) ..."
+	@$(INSTALL) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+lock: | $(BIN)/python  ## Compile the hashed pins again
+	$(COMPILE) pyproject.toml -o requirements/base.txt
+	$(COMPILE) requirements/build.in -c requirements/base.txt -o requirements/build.txt
+	$(COMPILE) pyproject.toml --group dev -c requirements/base.txt -c requirements/build.txt -o requirements/dev.txt
+
+clean:  ## Remove the environment and caches
+	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache .hypothesis
