@@ -1,0 +1,1 @@
+"""What the product is about, in plain Python and numpy. Imports nothing else of ours."""

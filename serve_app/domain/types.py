@@ -1,0 +1,91 @@
+"""The values that travel through the service, all immutable.
+
+A request comes in as HTTP, becomes a `SpeechRequest`, is spoken by an engine as a sequence of
+`PcmChunk` and leaves as one `AudioFormat`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+Samples = npt.NDArray[np.int16]
+"""Signed 16-bit mono PCM, shape [n]."""
+
+
+class AudioFormat(StrEnum):
+    """An encoding a client can ask for; the value is both its API name and its file extension."""
+
+    WAV = "wav"
+    MP3 = "mp3"
+    FLAC = "flac"
+    OPUS = "opus"
+    AAC = "aac"
+    PCM = "pcm"
+    ULAW = "ulaw"
+    ALAW = "alaw"
+
+
+@dataclass(frozen=True, slots=True)
+class PcmChunk:
+    """A stretch of speech: the unit engines yield and everything after them consumes."""
+
+    samples: Samples
+    sample_rate: int  # Hz
+
+    @property
+    def seconds(self) -> float:
+        """Duration of the chunk when played, in seconds."""
+        return len(self.samples) / self.sample_rate
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """The controls of a generative engine. None means the engine's own default."""
+
+    exaggeration: float | None = None
+    temperature: float | None = None
+    cfg_weight: float | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechRequest:
+    """One utterance to speak: text already cleaned and cut into chunks the engine speaks well."""
+
+    chunks: tuple[str, ...]
+    seed: int  # >= 1; the same request with the same seed gives the same samples
+    language: str = "en"
+    voice: str | None = None  # a built-in voice of the engine; None is its default
+    speed: float = 1.0  # 0.5..2.0; engines without `native_speed` are always given 1.0
+    sampling: Sampling = field(default_factory=Sampling)
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can do, known without loading its model."""
+
+    name: str
+    sample_rate: int  # Hz of every chunk it yields
+    languages: tuple[str, ...]
+    voices: tuple[str, ...]  # built in; the first is the default
+    controls: frozenset[str]  # names of the request's fields that change what it says
+    native_speed: bool  # speaks faster or slower by itself, so audio need not be stretched
+    max_chunk_chars: int  # the longest chunk of text it speaks well
+    first_chunk_chars: int  # the longest first chunk that still lets audio start early
+    scripts: tuple[str, ...] | None  # Unicode script names it pronounces ("LATIN"); None is any
+
+
+@dataclass(frozen=True, slots=True)
+class BackendStatus:
+    """How many replicas stand behind a backend, and why they may not."""
+
+    running: int
+    starting: int
+    failure: str | None = None  # a one-line reason when replicas cannot start

@@ -1,0 +1,1 @@
+"""Metrics, logs and traces: every name and bucket in one place."""
