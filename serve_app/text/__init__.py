@@ -1,0 +1,1 @@
+"""Text to what an engine speaks well: clean-up, pronunciations, and cutting into chunks."""
