@@ -1,0 +1,1 @@
+"""The speech engines, each behind a lazy factory in registry.py."""
