@@ -1,0 +1,1 @@
+"""HTTP: one router a resource, wire models, one table of errors. Never imports ray."""

@@ -1,0 +1,134 @@
+"""The one table from errors to HTTP, and the one shape every error has.
+
+`{success: false, error, error_message, error_code, detail, request_id, timestamp}`
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from serve_app.api.request_id import request_id_of
+from serve_app.domain.errors import (
+    GenerationFailed,
+    GenerationTimedOut,
+    InvalidRequest,
+    MissingField,
+    ModelNotLoaded,
+    NotFound,
+    Overloaded,
+    SpeechServiceError,
+    TextTooLong,
+    Unavailable,
+    UnsupportedFormat,
+    VoiceNotFound,
+)
+
+logger = logging.getLogger(__name__)
+
+STATUS_AND_CODE: dict[type[SpeechServiceError], tuple[int, str]] = {
+    InvalidRequest: (400, "VALIDATION_ERROR"),
+    MissingField: (400, "MISSING_REQUIRED_FIELD"),
+    TextTooLong: (400, "TEXT_TOO_LONG"),
+    UnsupportedFormat: (400, "UNSUPPORTED_FORMAT"),
+    NotFound: (404, "RESOURCE_NOT_FOUND"),
+    VoiceNotFound: (404, "VOICE_NOT_FOUND"),
+    GenerationFailed: (500, "GENERATION_FAILED"),
+    GenerationTimedOut: (504, "GENERATION_TIMEOUT"),
+    Overloaded: (503, "SERVICE_OVERLOADED"),
+    ModelNotLoaded: (503, "MODEL_LOADING_FAILED"),
+}
+"""Each error's HTTP status and `error_code`. A class that is missing here is found by a test."""
+
+_CODE_OF_STATUS = {
+    404: "RESOURCE_NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+    413: "FILE_TOO_LARGE",
+    415: "UNSUPPORTED_MEDIA_TYPE",
+}
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Give every error of `app` the one shape."""
+    app.add_exception_handler(SpeechServiceError, _on_service_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_unexpected)
+
+
+def error_response(
+    request: Request,
+    status: int,
+    code: str,
+    message: str,
+    detail: Any = "",
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """One error in the native API's shape."""
+    body = {
+        "success": False,
+        "error": message,
+        "error_message": message,
+        "error_code": code,
+        "detail": detail or message,
+        "request_id": request_id_of(request.scope),
+        "timestamp": datetime.now(UTC).isoformat(),
+    }
+    return JSONResponse(body, status, dict(headers or {}))
+
+
+async def _on_service_error(request: Request, error: Exception) -> JSONResponse:
+    failure = cast(SpeechServiceError, error)
+    status, code = STATUS_AND_CODE[type(failure)]
+    headers: dict[str, str] = {}
+    if isinstance(failure, Unavailable):
+        headers["Retry-After"] = str(failure.retry_after)
+    return error_response(request, status, code, failure.message, failure.detail, headers)
+
+
+async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
+    problems = cast(RequestValidationError, error).errors()
+    sentences = [f"{_field_of(problem)}: {_reason_of(problem)}" for problem in problems]
+    only_missing = all(problem["type"] == "missing" for problem in problems)
+    code = "MISSING_REQUIRED_FIELD" if only_missing else "VALIDATION_ERROR"
+    return error_response(request, 400, code, " ".join(sentences), sentences)
+
+
+def _field_of(problem: Mapping[str, Any]) -> str:
+    names = [str(part) for part in problem["loc"] if part not in ("body", "query", "path")]
+    return ".".join(names) or "body"
+
+
+def _reason_of(problem: Mapping[str, Any]) -> str:
+    if problem["type"] == "missing":
+        return "this field is required."
+    if problem["type"] == "json_invalid":
+        return f"not valid JSON ({problem['ctx']['error']})."
+    reason = str(problem["msg"]).removeprefix("Value error, ").rstrip(".")
+    return f"{reason}."
+
+
+async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
+    failure = cast(HTTPException, error)
+    code = _CODE_OF_STATUS.get(failure.status_code, "INVALID_PARAMETERS")
+    message = failure.detail
+    if failure.status_code == 404:
+        message = f"There is nothing at {request.url.path}; see /docs."
+    if failure.status_code == 405:
+        message = f"{request.url.path} does not accept {request.method}; see /docs."
+    return error_response(request, failure.status_code, code, message, headers=failure.headers)
+
+
+async def _on_unexpected(request: Request, error: Exception) -> JSONResponse:
+    logger.error("Unexpected error, request %s", request_id_of(request.scope), exc_info=error)
+    return error_response(
+        request, 500, "INTERNAL_ERROR", "Something went wrong on our side.",
+        "Report it with the request_id; the log has the rest.",
+    )  # fmt: skip

@@ -1,0 +1,216 @@
+"""From the wire to the domain: what will be spoken, stored and streamed, decided before any audio.
+
+Everything that can be refused is refused here, so that it fails with a real status.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from serve_app.api.tts_models import SpeechBody, parse_format
+from serve_app.domain.errors import (
+    InvalidRequest,
+    TextTooLong,
+    UnsupportedFormat,
+    VoiceNotFound,
+)
+from serve_app.domain.types import AudioFormat, Capabilities, Sampling, SpeechRequest
+from serve_app.library.outputs import OutputDraft
+from serve_app.settings import Settings
+from serve_app.text.cleanup import TextSwitches, clean, parse_sound_words
+from serve_app.text.speakable import has_speech, unspeakable
+from serve_app.text.split import Splitting, split
+
+_SAMPLING = frozenset(
+    {"exaggeration", "temperature", "cfg_weight", "top_p", "min_p", "repetition_penalty"}
+)
+_TRANSCRIPT_CHECKING = frozenset(
+    {
+        "bypass_whisper_checking",
+        "num_candidates_per_chunk",
+        "max_attempts_per_candidate",
+        "whisper_model_name",
+        "use_faster_whisper",
+        "use_longest_transcript_on_fail",
+    }
+)
+_COMPATIBILITY = frozenset(
+    {
+        "use_auto_editor",
+        "keep_original_wav_ae",
+        "ae_threshold",
+        "ae_margin",
+        "enable_parallel",
+        "num_parallel_workers",
+        "disable_watermark",
+    }
+)
+_ASKS_FOR_NOTHING = {
+    "bypass_whisper_checking": True,
+    "use_auto_editor": False,
+    "disable_watermark": True,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechPlan:
+    """All that is decided about one request before it is spoken."""
+
+    request: SpeechRequest
+    draft: OutputDraft
+    streamed: AudioFormat
+    stretch: float  # speed left to do after the engine; 1.0 is none
+    ignored: tuple[str, ...]  # names of fields that have no effect
+    warnings: tuple[str, ...]  # the same in words
+
+
+def plan_speech(
+    body: SpeechBody,
+    return_format: str | None,
+    request_id: str,
+    capabilities: Capabilities,
+    settings: Settings,
+) -> SpeechPlan:
+    """Decide everything about one request.
+
+    Raises:
+        InvalidRequest, TextTooLong, UnsupportedFormat, VoiceNotFound
+    """
+    formats = _formats(body, settings)
+    ignored = _ignored(body, capabilities)
+    native = capabilities.native_speed
+    return SpeechPlan(
+        request=SpeechRequest(
+            chunks=_chunks(body, capabilities, settings.limits.max_text_chars),
+            seed=body.seed or secrets.randbelow(2**31 - 1) + 1,
+            language=_language(body.language, capabilities),
+            voice=_voice(body.reference_audio_filename, capabilities),
+            speed=body.speed_factor if native else 1.0,
+            sampling=_sampling(body),
+            request_id=request_id,
+        ),
+        draft=OutputDraft("tts", _name_parameters(body), formats, body.project_folder),
+        streamed=_streamed(return_format or body.return_format, formats),
+        stretch=1.0 if native else body.speed_factor,
+        ignored=ignored,
+        warnings=tuple(_warning(name, capabilities.name) for name in ignored),
+    )
+
+
+def _chunks(body: SpeechBody, capabilities: Capabilities, limit: int) -> tuple[str, ...]:
+    text = body.text.strip()
+    if not text:
+        raise InvalidRequest("text: there is nothing to say.")
+    if len(text) > limit:
+        raise TextTooLong(f"text: {len(text)} characters; at most {limit} are accepted.")
+    cleaned = clean(text, _switches(body))
+    if not has_speech(cleaned):
+        raise InvalidRequest("text: it holds no letter or digit that could be spoken.")
+    if foreign := unspeakable(cleaned, capabilities.scripts):
+        raise InvalidRequest(
+            f"text: the {capabilities.name} engine cannot pronounce {' '.join(foreign)}",
+            "It speaks " + ", ".join(capabilities.languages) + ".",
+        )
+    return split(cleaned, _splitting(body, capabilities))
+
+
+def _switches(body: SpeechBody) -> TextSwitches:
+    try:
+        sound_words = parse_sound_words(body.sound_words_field)
+    except ValueError as error:
+        raise InvalidRequest(f"sound_words_field: {error}") from error
+    return TextSwitches(
+        to_lowercase=body.to_lowercase,
+        normalize_spacing=body.normalize_spacing,
+        fix_dot_letters=body.fix_dot_letters,
+        remove_reference_numbers=body.remove_reference_numbers,
+        sound_words=sound_words,
+    )
+
+
+def _splitting(body: SpeechBody, capabilities: Capabilities) -> Splitting:
+    return Splitting(
+        max_chars=capabilities.max_chunk_chars,
+        first_chars=capabilities.first_chunk_chars,
+        merge_short=body.smart_batch_short_sentences,
+        group=body.enable_batching,
+    )
+
+
+def _formats(body: SpeechBody, settings: Settings) -> tuple[AudioFormat, ...]:
+    if body.export_formats is None:
+        return settings.speech.export_formats
+    return tuple(dict.fromkeys(parse_format(name) for name in body.export_formats))
+
+
+def _streamed(wanted: str | None, formats: tuple[AudioFormat, ...]) -> AudioFormat:
+    if not wanted:
+        return formats[0]
+    if (parsed := parse_format(wanted)) not in formats:
+        produced = ", ".join(formats)
+        raise UnsupportedFormat(
+            f"return_format: {parsed} is not one of the export_formats ({produced})."
+        )
+    return parsed
+
+
+def _language(language: str, capabilities: Capabilities) -> str:
+    """The engine's name of a language; "en-US" is spoken where "en" is."""
+    for name in (language.lower(), language.lower().split("-")[0]):
+        if name in capabilities.languages:
+            return name
+    spoken = ", ".join(capabilities.languages)
+    raise InvalidRequest(f"language: {language!r} is not spoken by the engine; it speaks {spoken}.")
+
+
+def _voice(name: str | None, capabilities: Capabilities) -> str | None:
+    if not name or name in capabilities.voices:
+        return name or None
+    known = ", ".join(capabilities.voices)
+    raise VoiceNotFound(f"There is no voice called {name!r}.", f"Voices: {known}.")
+
+
+def _sampling(body: SpeechBody) -> Sampling:
+    return Sampling(
+        exaggeration=body.exaggeration,
+        temperature=body.temperature,
+        cfg_weight=body.cfg_weight,
+        top_p=body.top_p,
+        min_p=body.min_p,
+        repetition_penalty=body.repetition_penalty,
+    )
+
+
+def _name_parameters(body: SpeechBody) -> tuple[str, ...]:
+    """The parts of the file's name: temperature always, the rest where it says something."""
+    parts = [f"temp{body.temperature:g}"]
+    if body.seed:
+        parts.append(f"seed{body.seed}")
+    if body.exaggeration != 0.5:
+        parts.append(f"exag{body.exaggeration:g}")
+    if body.speed_factor != 1.0:
+        parts.append(f"speed{body.speed_factor:g}")
+    if body.trim:
+        parts.append("trim")
+    return tuple(parts)
+
+
+def _ignored(body: SpeechBody, capabilities: Capabilities) -> tuple[str, ...]:
+    """Fields the client set that change nothing, in the order it sent them."""
+    powerless = (_SAMPLING - capabilities.controls) | _TRANSCRIPT_CHECKING | _COMPATIBILITY
+    unknown = set(body.model_extra or {})
+    return tuple(
+        name
+        for name in (*type(body).model_fields, *sorted(unknown))
+        if name in body.model_fields_set and (name in powerless or name in unknown)
+        if name not in _ASKS_FOR_NOTHING or getattr(body, name) != _ASKS_FOR_NOTHING[name]
+    )
+
+
+def _warning(name: str, engine: str) -> str:
+    if name in _TRANSCRIPT_CHECKING:
+        return f"{name} is ignored: no transcriber is configured."
+    if name in _SAMPLING:
+        return f"{name} is ignored: the {engine} engine has no such control."
+    return f"{name} is ignored."
