@@ -1,0 +1,1 @@
+"""Ray Serve: the deployments, and the backends over their handles."""

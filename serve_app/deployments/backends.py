@@ -1,0 +1,128 @@
+"""The API's backends over Serve handles: who retries, who times out, what failures mean.
+
+A stream is awaited up to its first chunk before anything is answered. Until then a dead replica
+costs one retry on another; after it nothing is retried, for the listener has heard the beginning.
+"""
+
+# Ray is untyped.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any, cast
+
+import grpc
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError, RayTaskError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, RayServeException
+from ray.serve.handle import DeploymentHandle, DeploymentResponseGenerator
+
+from serve_app.deployments.status import DeploymentWatch
+from serve_app.domain.errors import (
+    GenerationFailed,
+    GenerationTimedOut,
+    ModelNotLoaded,
+    Overloaded,
+    SpeechServiceError,
+)
+from serve_app.domain.types import BackendStatus, Capabilities, PcmChunk, SpeechRequest
+from serve_app.settings import LimitSettings
+
+RETRY_AFTER_S = 2
+"""What a refused client is told to wait: about the time a full queue takes to move."""
+
+
+class ReplicaLost(Exception):
+    """The replica that held a stream died or cannot be reached."""
+
+
+class HandleSpeechBackend:
+    """Speaks through the handle of the Speech deployment."""
+
+    def __init__(
+        self, handle: DeploymentHandle[Any], capabilities: Capabilities, limits: LimitSettings
+    ) -> None:
+        self._handle = handle.options(stream=True)
+        self._capabilities = capabilities
+        self._limits = limits
+        self._status = DeploymentWatch(handle)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the engine of the deployment can do."""
+        return self._capabilities
+
+    async def status(self) -> BackendStatus:
+        """The replicas of the deployment, as Serve's controller sees them."""
+        return await self._status.read()
+
+    async def speak(self, request: SpeechRequest) -> AsyncGenerator[PcmChunk, None]:
+        """See `SpeechBackend`; retries once if a replica dies before its first chunk."""
+        stream, chunk = await self._begin(request)
+        try:
+            while chunk is not None:
+                yield chunk
+                chunk = await self._next(stream, self._limits.chunk_timeout_s)
+        except ReplicaLost as error:
+            raise GenerationFailed("The replica was lost while it was speaking.") from error
+        finally:
+            stream.cancel()
+
+    async def _begin(
+        self, request: SpeechRequest
+    ) -> tuple[DeploymentResponseGenerator[Any], PcmChunk | None]:
+        try:
+            return await self._attempt(request)
+        except ReplicaLost:
+            pass
+        try:
+            return await self._attempt(request)
+        except ReplicaLost as error:
+            raise GenerationFailed("Two replicas were lost before they spoke.") from error
+
+    async def _attempt(
+        self, request: SpeechRequest
+    ) -> tuple[DeploymentResponseGenerator[Any], PcmChunk | None]:
+        stream = cast(DeploymentResponseGenerator[Any], self._handle.speak.remote(request))
+        try:
+            return stream, await self._next(stream, self._limits.first_chunk_timeout_s)
+        except BaseException:
+            stream.cancel()
+            raise
+
+    async def _next(
+        self, stream: DeploymentResponseGenerator[Any], patience: float
+    ) -> PcmChunk | None:
+        try:
+            async with asyncio.timeout(patience):
+                return await anext(stream, None)
+        except TimeoutError as error:
+            raise GenerationTimedOut(f"No audio was made for {patience:g} seconds.") from error
+        except (RayError, RayServeException, grpc.RpcError) as error:
+            raise _translated(error) from error
+
+
+def _translated(error: Exception) -> Exception:
+    """What a failure of Ray or Serve means to us."""
+    match error:
+        case BackPressureError():
+            return Overloaded(
+                "The service is busy.", "Every queue is full; try again.", RETRY_AFTER_S
+            )
+        case DeploymentUnavailableError():
+            return ModelNotLoaded("No speech replica can start.", "See /api/v1/health.", 10)
+        case RayTaskError():
+            return _cause_of(error)
+        case ActorDiedError() | ActorUnavailableError() | grpc.RpcError():
+            return ReplicaLost(str(error))
+        case _:
+            return GenerationFailed("The speech could not be generated.")
+
+
+def _cause_of(error: RayTaskError) -> Exception:
+    cause = error.cause
+    if isinstance(cause, SpeechServiceError):
+        return cause
+    return GenerationFailed("The speech engine failed while it was speaking.")

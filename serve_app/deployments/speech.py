@@ -1,0 +1,54 @@
+"""The TTS deployment: a replica holds one engine and streams what it says."""
+
+# Ray is untyped.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from ray import serve
+
+from serve_app.deployments.engine_worker import EngineWorker
+from serve_app.deployments.loopback import keep_replica_ports_on_loopback
+from serve_app.domain.types import PcmChunk, SpeechRequest
+from serve_app.engines.registry import create_speech_engine
+from serve_app.settings import EngineSettings
+
+
+@serve.deployment(name="Speech")
+class SpeechDeployment:
+    """Speaks `SpeechRequest`s. `user_config` replaces engine options without a restart."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        keep_replica_ports_on_loopback()
+        self._settings = settings
+        self._worker = self._start(settings.options)
+
+    def reconfigure(self, user_config: dict[str, Any]) -> None:
+        """Load the engine anew when a config deploy changes its options."""
+        options = {**self._settings.options, **user_config}
+        if options != self._options:
+            replaced, self._worker = self._worker, self._start(options)
+            replaced.close()
+
+    async def speak(self, request: SpeechRequest) -> AsyncGenerator[PcmChunk, None]:
+        """Stream the speech of one request; cancelling it frees the engine within one chunk."""
+        stream = self._worker.speak(request)
+        try:
+            async for chunk in stream:
+                yield chunk
+        finally:
+            await stream.aclose()
+
+    def check_health(self) -> None:
+        """Called by Serve; raising has this replica replaced."""
+        stalled = self._worker.stalled_for()
+        if stalled > self._settings.stall_timeout_s:
+            raise RuntimeError(f"The engine has been stuck in one step for {stalled:.0f} s.")
+
+    def _start(self, options: dict[str, Any]) -> EngineWorker:
+        self._options = options
+        return EngineWorker(create_speech_engine(self._settings.name, options))
