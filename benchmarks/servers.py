@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -33,6 +34,8 @@ LAST_WORDS = 2000  # characters of a failed server's log
 MARK = "BENCHMARK_SERVER"
 """Variable in the server's environment: daemons that leave the process tree still inherit it."""
 
+OUTPUTS = "SERVE_APP_STORAGE__OUTPUTS_DIR"
+
 INGRESS = re.compile(r"ray::ServeReplica:[^:]+:Ingress")
 TTS_REPLICA = re.compile(r"ray::ServeReplica:[^:]+:Speech")
 MEBIBYTE = 1 << 20
@@ -54,7 +57,12 @@ class Server:
     port: int
     main: psutil.Popen
     mark: str
-    log: Path
+    folder: Path  # its log and its outputs
+
+    @property
+    def log(self) -> Path:
+        """What it printed."""
+        return self.folder / "log"
 
     def processes(self) -> list[psutil.Process]:
         """All processes of the server, its daemons included."""
@@ -119,17 +127,17 @@ def start_service(mode: Mode, replicas: int) -> Server:
 
 def _launch(mode: Mode, port: int, command: list[str], options: list[str]) -> Server:
     mark = uuid.uuid4().hex
-    log = Path(tempfile.gettempdir()) / f"benchmark-{mode}-{mark}.log"
-    with log.open("wb") as output:
+    folder = Path(tempfile.mkdtemp(prefix=f"benchmark-{mode}-"))
+    with (folder / "log").open("wb") as output:
         process = psutil.Popen(
             [*command, "--port", str(port), *options],
-            env={**os.environ, MARK: mark},
+            env={**os.environ, MARK: mark, OUTPUTS: str(folder / "outputs")},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    return Server(mode, port, process, mark, log)
+    return Server(mode, port, process, mark, folder)
 
 
 def _free_port() -> int:
@@ -164,4 +172,4 @@ def _stop(server: Server) -> None:
         with contextlib.suppress(psutil.Error):
             process.kill()
     psutil.wait_procs(left, timeout=STOP_WITHIN)
-    server.log.unlink()
+    shutil.rmtree(server.folder)

@@ -32,7 +32,7 @@ class Services:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
-def _services(request: Request) -> Services:
+async def _services(request: Request) -> Services:
     return request.app.state.services
 
 
