@@ -9,6 +9,12 @@ from collections.abc import Callable
 import pytest
 
 
+@pytest.fixture
+def anyio_backend() -> str:
+    """Async tests run on asyncio, as the service does."""
+    return "asyncio"
+
+
 @pytest.fixture(scope="session")
 def need_program() -> Callable[[str], str]:
     """Find a system program, skip without it, and fail without it where CI=true."""

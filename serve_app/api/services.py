@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 
 from serve_app.domain.protocols import SpeechBackend
 from serve_app.library.outputs import OutputLibrary
+from serve_app.observability.metrics import NullRecorder, Recorder
 from serve_app.settings import Settings
 
 T = TypeVar("T")
@@ -20,10 +21,17 @@ T = TypeVar("T")
 class Services:
     """The backends, the library and the threads of one ingress process."""
 
-    def __init__(self, settings: Settings, speech: SpeechBackend, outputs: OutputLibrary) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        speech: SpeechBackend,
+        outputs: OutputLibrary,
+        recorder: Recorder | None = None,
+    ) -> None:
         self.settings = settings
         self.speech = speech
         self.outputs = outputs
+        self.recorder = recorder or NullRecorder()
         self.started_at = time.time()
         self._threads = ThreadPoolExecutor(settings.http.encoder_threads, "audio")
 

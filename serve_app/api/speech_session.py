@@ -7,11 +7,13 @@ sample, it leaves no file and stops the synthesis behind it.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 
 from serve_app.api.rendering import Rendering
 from serve_app.api.services import Services
 from serve_app.domain.types import SpeechRequest
+from serve_app.observability.metrics import Outcome
 
 
 class SpeechSession:
@@ -24,6 +26,8 @@ class SpeechSession:
         self._head = b""
         self._working: asyncio.Future[bytes] | None = None
         self._cleaning: asyncio.Task[None] | None = None
+        self._began = time.perf_counter()
+        self._outcome = Outcome.CANCELLED  # until it is known better
 
     async def begin(self) -> None:
         """Wait until there is something to send, so that failures before it can be statuses."""
@@ -33,6 +37,7 @@ class SpeechSession:
         except BaseException:
             await self.aclose()
             raise
+        self._services.recorder.first_audio(time.perf_counter() - self._began)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """The encoded body; an error breaks it off. The caller closes the session in any case."""
@@ -62,13 +67,20 @@ class SpeechSession:
             await asyncio.wait([self._working])
         if not self._rendering.finished:
             await self._services.in_thread(self._rendering.discard)
+        self._services.recorder.ended(self._outcome, self._rendering.seconds)
 
     async def _advance(self) -> bytes:
         """Take one chunk through the rendering; at the last, publish."""
-        chunk = await anext(self._chunks, None)
-        if chunk is None:
-            return await self._work(self._rendering.finish)
-        return await self._work(lambda: self._rendering.push(chunk))
+        try:
+            chunk = await anext(self._chunks, None)
+            if chunk is not None:
+                return await self._work(lambda: self._rendering.push(chunk))
+            tail = await self._work(self._rendering.finish)
+        except Exception:
+            self._outcome = Outcome.FAILED
+            raise
+        self._outcome = Outcome.COMPLETED
+        return tail
 
     async def _work(self, step: Callable[[], bytes]) -> bytes:
         """Run one step of the rendering to its end even if the client leaves meanwhile."""

@@ -18,6 +18,7 @@ from serve_app.api.services import Services
 from serve_app.audio.transcode import transcode
 from serve_app.deployments.backends import HandleSpeechBackend
 from serve_app.deployments.loopback import keep_replica_ports_on_loopback
+from serve_app.deployments.metrics import RayRecorder
 from serve_app.engines.registry import speech_capabilities
 from serve_app.library.outputs import OutputLibrary
 from serve_app.settings import Settings
@@ -38,6 +39,7 @@ class IngressDeployment:
             outputs=OutputLibrary(
                 settings.storage.outputs_dir, transcode, settings.limits.output_wait_s
             ),
+            recorder=RayRecorder(),
         )
 
     def __serve_build_asgi_app__(self) -> FastAPI:

@@ -13,14 +13,15 @@ from pathlib import Path
 
 import httpx
 import uvicorn
-from serve_app.audio.transcode import transcode
 
 from serve_app.api.app import create_app
 from serve_app.api.services import Services
+from serve_app.audio.transcode import transcode
 from serve_app.deployments.engine_worker import EngineWorker
 from serve_app.domain.protocols import SpeechEngine
 from serve_app.domain.types import BackendStatus, Capabilities, PcmChunk, SpeechRequest
 from serve_app.library.outputs import OutputLibrary
+from serve_app.observability.metrics import Outcome
 from serve_app.settings import Settings
 
 
@@ -49,11 +50,28 @@ class DirectBackend:
             self.open_streams -= 1
 
 
+class CountingRecorder:
+    """Keeps what was counted."""
+
+    def __init__(self) -> None:
+        self.first_audios: list[float] = []
+        self.endings: list[tuple[Outcome, float]] = []
+
+    def first_audio(self, seconds: float) -> None:
+        self.first_audios.append(seconds)
+
+    def ended(self, outcome: Outcome, audio_seconds: float) -> None:
+        self.endings.append((outcome, audio_seconds))
+
+
 class RunningApi:
     """The API on a port of this machine, and what is behind it."""
 
-    def __init__(self, url: str, backend: DirectBackend, outputs: Path) -> None:
+    def __init__(
+        self, url: str, backend: DirectBackend, outputs: Path, recorder: CountingRecorder
+    ) -> None:
         self.url = url
+        self.recorder = recorder
         self.backend = backend
         self.outputs = outputs
         self.client = httpx.Client(base_url=url, timeout=30)
@@ -71,9 +89,10 @@ def running_api(
     settings = settings or Settings()
     backend = DirectBackend(engine)
     library = OutputLibrary(outputs, transcode, settings.limits.output_wait_s)
-    app = create_app(Services(settings, backend, library))
+    recorder = CountingRecorder()
+    app = create_app(Services(settings, backend, library, recorder))
     with _listening() as listener, _serving(app, listener) as url:
-        api = RunningApi(url, backend, outputs)
+        api = RunningApi(url, backend, outputs, recorder)
         with api.client:
             yield api
     backend.worker.close()

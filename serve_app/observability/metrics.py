@@ -1,0 +1,61 @@
+"""Every metric: its name, its meaning and its buckets. Ray exports them as `ray_<name>`.
+
+`deployments/metrics.py` records them through Ray; a `Recorder` that keeps nothing is the default.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+
+class Outcome(StrEnum):
+    """How a speech request ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"  # by an error of ours, before or after the first audio
+    CANCELLED = "cancelled"  # the client left
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A counter, or with buckets a histogram."""
+
+    name: str
+    description: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+REQUESTS = Metric(
+    "serve_app_speech_requests_total", "Speech requests that ended, by outcome.", ("outcome",)
+)
+AUDIO_SECONDS = Metric("serve_app_audio_seconds_total", "Seconds of speech that were made.")
+TIME_TO_FIRST_AUDIO = Metric(
+    "serve_app_time_to_first_audio_seconds",
+    "From the request to the first bytes of audio.",
+    buckets=(0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2, 5, 10, 30),
+)
+
+
+class Recorder(Protocol):
+    """Where the ingress counts what happens."""
+
+    def first_audio(self, seconds: float) -> None:
+        """A stream has its first audio, so many seconds after it was asked for."""
+        ...
+
+    def ended(self, outcome: Outcome, audio_seconds: float) -> None:
+        """A speech request has ended after so many seconds of speech."""
+        ...
+
+
+class NullRecorder:
+    """Counts nothing."""
+
+    def first_audio(self, seconds: float) -> None:
+        """See `Recorder`."""
+
+    def ended(self, outcome: Outcome, audio_seconds: float) -> None:
+        """See `Recorder`."""
