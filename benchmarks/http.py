@@ -67,7 +67,7 @@ FULL = (
     Load(Workload.SHORT, 8, 6),
     Load(Workload.SHORT, 32, 3),
     Load(Workload.PARAGRAPH, 1, 6),
-    Load(Workload.PARAGRAPH, 8, 2),
+    Load(Workload.PARAGRAPH, 8, 5),
     Load(Workload.PARAGRAPH, 32, 1),
     Load(Workload.LONG, 1, 1),
     Load(Workload.LONG, 8, 1, stagger=STAGGER),

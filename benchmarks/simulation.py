@@ -43,6 +43,7 @@ class Listener:
     started_at: float | None = None
     heard: float = 0.0
     least_in_hand: float = float("inf")
+    completed_at: float = 0.0
 
     @property
     def first_audio(self) -> float:
@@ -61,6 +62,7 @@ class Listener:
         else:
             self.least_in_hand = min(self.least_in_hand, self.started_at + self.heard - now)
         self.heard += piece.audio
+        self.completed_at = now
 
 
 class Queue(Protocol):
@@ -68,7 +70,7 @@ class Queue(Protocol):
 
     def add(self, work: Listener, now: float) -> Stream[Listener]: ...
 
-    def take(self) -> Stream[Listener] | None: ...
+    def take(self, now: float) -> Stream[Listener] | None: ...
 
     def put_back(self, stream: Stream[Listener], audio_seconds: float, now: float) -> None: ...
 
@@ -81,11 +83,11 @@ class FirstComeQueue:
 
     def add(self, work: Listener, now: float) -> Stream[Listener]:
         """Enqueue a new stream behind all others."""
-        stream = Stream(work, arrived_at=now)
+        stream = Stream(work, len(self._waiting), arrived_at=now)
         self._waiting.append(stream)
         return stream
 
-    def take(self) -> Stream[Listener] | None:
+    def take(self, now: float) -> Stream[Listener] | None:  # noqa: ARG002
         """Remove and return the stream that has waited longest."""
         return self._waiting.popleft() if self._waiting else None
 
@@ -108,7 +110,7 @@ def simulate(arrivals: Sequence[Arrival], queue: Queue) -> list[Listener]:
 
     while True:
         admit()
-        stream = queue.take()
+        stream = queue.take(now)
         if stream is None:
             if not coming:
                 return listeners

@@ -93,7 +93,7 @@ class EngineWorker:
 
     def _next(self) -> Stream[_Speech] | None:
         with self._changed:
-            while (stream := self._queue.take()) is None and not self._closing:
+            while (stream := self._queue.take(time.monotonic())) is None and not self._closing:
                 self._changed.wait()
         return stream
 

@@ -61,7 +61,9 @@ def _environment(folder: Path, options: LocalOptions) -> dict[str, str]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_worker_niceness": "0",  # Ray's 15 would give way to everything else on the machine
-        "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.25",
+        "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
+        "RAY_SERVE_EVENT_LOOP_MONITORING_INTERVAL_S": "60",
+        "RAY_raylet_report_resources_period_milliseconds": "1000",  # there is one node
         "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve_app.api.edge:middlewares",
     }
     if options.loopback:

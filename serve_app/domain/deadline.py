@@ -5,6 +5,9 @@ audio is due when its listener, who started to play at the first delivery, has h
 stream without audio is due since it arrived. So a new request overtakes later sentences of requests
 whose listeners have seconds of audio in hand, and work already begun never runs dry first.
 
+While every listener has plenty in hand, the stream that came first is finished first: taking turns
+would bring all of them to their end, and their clients back with new requests, at the same moment.
+
 A stream that waits keeps its deadline while those that are served move theirs out by the audio they
 get (the first time less the margin below), therefore none starves.
 See docs/adr/0004-deadline-scheduling.md.
@@ -12,7 +15,6 @@ See docs/adr/0004-deadline-scheduling.md.
 
 from __future__ import annotations
 
-import heapq
 import itertools
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -23,12 +25,16 @@ RUN_DRY_MARGIN = 0.25
 """Seconds before its listener would run dry at which a stream is due: covers one piece of work of
 another stream and the way to the client."""
 
+PLENTY = 4.0
+"""Seconds until it is due with which a stream can wait for others to be finished."""
+
 
 @dataclass(slots=True, eq=False)
 class Stream(Generic[T]):
     """One listener's place in the queue; `work` is whatever the owner of the queue steps."""
 
     work: T
+    number: int  # in the order of arrival
     arrived_at: float  # seconds, monotonic
     started_at: float | None = None  # when it would have begun to play, had it never run dry
     delivered: float = 0.0  # seconds of audio so far
@@ -51,42 +57,43 @@ class Stream(Generic[T]):
 
 
 class DeadlineQueue(Generic[T]):
-    """Streams that want to be served, earliest deadline first.
+    """Streams that want to be served.
 
     A stream is either waiting in the queue or out being served, never both, so its pieces can not
-    be reordered. Not thread-safe: the owner holds a lock.
+    be reordered. Each operation looks at every stream that waits, which with the hundreds that a
+    replica holds takes microseconds. Not thread-safe: the owner holds a lock.
     """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Stream[T]]] = []
-        self._arrival = itertools.count()
+        self._waiting: dict[Stream[T], None] = {}  # in the order in which they were queued
+        self._numbers = itertools.count()
 
     def add(self, work: T, now: float) -> Stream[T]:
         """Enqueue a new stream that wants its first audio."""
-        stream = Stream(work, arrived_at=now)
-        self._push(stream)
+        stream = Stream(work, next(self._numbers), arrived_at=now)
+        self._waiting[stream] = None
         return stream
 
-    def take(self) -> Stream[T] | None:
-        """Remove and return the stream that is due first; None when nobody waits."""
-        while self._heap:
-            _, _, stream = heapq.heappop(self._heap)
-            if not stream.cancelled:
-                return stream
-        return None
+    def take(self, now: float) -> Stream[T] | None:
+        """Remove and return the stream to serve next; None when nobody waits."""
+        if not self._waiting:
+            return None
+        chosen = min(self._waiting, key=lambda stream: stream.deadline)
+        if chosen.deadline - now > PLENTY:
+            chosen = min(self._waiting, key=lambda stream: stream.number)
+        del self._waiting[chosen]
+        return chosen
 
     def put_back(self, stream: Stream[T], audio_seconds: float, now: float) -> None:
         """Return a stream that was taken and has just been delivered `audio_seconds`."""
         stream.hear(audio_seconds, now)
         if not stream.cancelled:
-            self._push(stream)
+            self._waiting[stream] = None
 
     def cancel(self, stream: Stream[T]) -> None:
         """Forget a stream; it is never taken again."""
         stream.cancelled = True
+        self._waiting.pop(stream, None)
 
     def __len__(self) -> int:
-        return sum(not stream.cancelled for _, _, stream in self._heap)
-
-    def _push(self, stream: Stream[T]) -> None:
-        heapq.heappush(self._heap, (stream.deadline, next(self._arrival), stream))
+        return len(self._waiting)

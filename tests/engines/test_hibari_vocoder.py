@@ -102,3 +102,14 @@ def test_the_noise_does_not_depend_on_how_many_frames_are_drawn_at_a_time() -> N
     whole, cut = np.random.default_rng(SEED), np.random.default_rng(SEED)
     parts = [gaussian_noise(cut, frames) for frames in (1, 2, 7)]
     np.testing.assert_array_equal(gaussian_noise(whole, 10), np.concatenate(parts))
+
+
+def test_what_is_to_come_can_change_without_a_trace(spectra: Floats, f0: Floats) -> None:
+    known, given = f0.copy(), 46
+    known[given + 2 :] = 111
+    vocoder = Vocoder(known[:-20], np.random.default_rng(SEED), Scratch())
+    first = vocoder.push(spectra[:given])
+    vocoder.revise(f0)
+    samples = np.concatenate([first, vocoder.push(spectra[given:])])
+    (whole,) = synthesise(spectra, f0, [FRAMES])
+    np.testing.assert_allclose(samples, whole, atol=1e-6)

@@ -55,10 +55,10 @@ def page(real_service: RunningService) -> Iterator[tuple[str, queue.Queue[dict]]
     heard: queue.Queue[dict] = queue.Queue()
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             self._answer(PAGE.replace("SERVICE", real_service.url).encode())
 
-        def do_POST(self) -> None:  # noqa: N802
+        def do_POST(self) -> None:
             heard.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self._answer(b"")
 

@@ -21,7 +21,7 @@ from benchmarks.simulation import (
     arrive_together,
     simulate,
 )
-from serve_app.domain.deadline import RUN_DRY_MARGIN, DeadlineQueue, Stream
+from serve_app.domain.deadline import PLENTY, RUN_DRY_MARGIN, DeadlineQueue, Stream
 
 SHORTEST_PIECE = 1 / 16  # seconds of audio; the bound on waiting rests on there being one
 FIRST, SECOND = Piece(0.55, 0.015), Piece(1.2, 0.008)
@@ -58,14 +58,16 @@ class EveryEvent(RuleBasedStateMachine):
 
     @rule()
     def take(self) -> None:
-        taken = self.queue.take()
+        taken = self.queue.take(self.now)
         if not self.waiting:
             assert taken is None
             return
-        due_first = min(self.waiting, key=lambda stream: stream.deadline)  # of equals, the first
-        assert taken is due_first
-        self.waiting.remove(due_first)
-        self.out.append(due_first)
+        expected = min(self.waiting, key=lambda stream: stream.deadline)  # of equals, the first
+        if expected.deadline > self.now + PLENTY:
+            expected = min(self.waiting, key=lambda stream: stream.number)
+        assert taken is expected
+        self.waiting.remove(expected)
+        self.out.append(expected)
 
     @precondition(lambda self: self.out)
     @rule(data=st.data(), audio=st.one_of(st.just(0.0), pieces))
@@ -96,13 +98,15 @@ TestEveryEvent.settings = settings(max_examples=150, stateful_step_count=40, dea
 
 @dataclass
 class Wait:
-    """One stream's time in the queue, and who was taken meanwhile."""
+    """One stream's time in the queue, and who was taken while it had no longer plenty in hand."""
 
     deadline: float
     first_deadlines: dict[int, float] = field(default_factory=dict)  # of each rival
     takes: Counter[int] = field(default_factory=Counter)  # by rival
 
-    def overtaken_by(self, rival: Stream[int]) -> None:
+    def overtaken_by(self, rival: Stream[int], now: float) -> None:
+        if self.deadline > now + PLENTY:
+            return
         self.first_deadlines.setdefault(rival.work, rival.deadline)
         self.takes[rival.work] += 1
 
@@ -126,8 +130,8 @@ class Wait:
 )
 @settings(max_examples=200, deadline=None)
 def test_no_stream_starves(events: list[tuple[str, float]], cost: float) -> None:
-    """While a stream with deadline D waits, a rival with deadline d is taken at most
-    1 + (D - d + RUN_DRY_MARGIN) / SHORTEST_PIECE times, and one that arrives after D never."""
+    """From PLENTY before its deadline D on, a stream waits for a rival with deadline d at most
+    1 + (D - d + RUN_DRY_MARGIN) / SHORTEST_PIECE times, and for one that arrives after D never."""
     queue: DeadlineQueue[int] = DeadlineQueue()
     waits: dict[int, Wait] = {}
     now = 0.0
@@ -136,10 +140,10 @@ def test_no_stream_starves(events: list[tuple[str, float]], cost: float) -> None
             now += amount
             stream = queue.add(number, now)
             waits[stream.work] = Wait(stream.deadline)
-        elif (stream := queue.take()) is not None:
+        elif (stream := queue.take(now)) is not None:
             waits.pop(stream.work).check_bound()
             for wait in waits.values():
-                wait.overtaken_by(stream)
+                wait.overtaken_by(stream, now)
             now += cost
             queue.put_back(stream, amount, now)
             waits[stream.work] = Wait(stream.deadline)
@@ -152,35 +156,35 @@ def test_streams_that_arrive_together_are_served_in_the_order_they_came(count: i
     queue: DeadlineQueue[int] = DeadlineQueue()
     for number in range(count):
         queue.add(number, now=1.0)
-    taken = [stream.work for _ in range(count) if (stream := queue.take()) is not None]
+    taken = [stream.work for _ in range(count) if (stream := queue.take(1.0)) is not None]
     assert taken == list(range(count))
 
 
 def test_a_stream_out_being_served_is_not_taken_again() -> None:
     queue: DeadlineQueue[str] = DeadlineQueue()
     stream = queue.add("only", now=0.0)
-    assert queue.take() is stream
-    assert queue.take() is None
+    assert queue.take(0.0) is stream
+    assert queue.take(0.0) is None
     queue.put_back(stream, 1.0, now=0.1)
-    assert queue.take() is stream
+    assert queue.take(0.0) is stream
 
 
 def test_cancelled_work_is_never_taken_whether_it_waits_or_is_out() -> None:
     queue: DeadlineQueue[str] = DeadlineQueue()
     out = queue.add("out", now=0.0)
-    assert queue.take() is out
+    assert queue.take(0.0) is out
     waiting = queue.add("waiting", now=0.0)
     queue.cancel(waiting)
     queue.cancel(out)
     queue.put_back(out, 1.0, now=0.1)
-    assert queue.take() is None
+    assert queue.take(0.0) is None
 
 
 def _queue_with_a_started_and_a_new_stream(new_at: float) -> DeadlineQueue[str]:
     """The started one has had one second of audio at t=0, so it runs dry at t=1."""
     queue: DeadlineQueue[str] = DeadlineQueue()
     started = queue.add("started", now=0.0)
-    assert queue.take() is started
+    assert queue.take(0.0) is started
     queue.put_back(started, 1.0, now=0.0)
     queue.add("new", now=new_at)
     return queue
@@ -188,16 +192,36 @@ def _queue_with_a_started_and_a_new_stream(new_at: float) -> DeadlineQueue[str]:
 
 @given(st.floats(1 - RUN_DRY_MARGIN, 3, exclude_min=True))
 def test_a_listener_about_to_run_dry_comes_before_a_new_one(new_at: float) -> None:
-    stream = _queue_with_a_started_and_a_new_stream(new_at).take()
+    stream = _queue_with_a_started_and_a_new_stream(new_at).take(new_at)
     assert stream is not None
     assert stream.work == "started"
 
 
 @given(st.floats(0, 1 - RUN_DRY_MARGIN, exclude_max=True))
 def test_a_new_listener_comes_before_one_with_audio_in_hand(new_at: float) -> None:
-    stream = _queue_with_a_started_and_a_new_stream(new_at).take()
+    stream = _queue_with_a_started_and_a_new_stream(new_at).take(new_at)
     assert stream is not None
     assert stream.work == "new"
+
+
+def test_while_all_have_plenty_the_first_to_come_is_finished_first() -> None:
+    queue: DeadlineQueue[str] = DeadlineQueue()
+    for name in ("first", "second"):
+        queue.add(name, now=0.0)
+    first, second = queue.take(0.0), queue.take(0.0)
+    assert first is not None
+    assert second is not None
+    queue.put_back(second, PLENTY + 2, now=0.0)
+    queue.put_back(first, PLENTY + 3, now=0.0)
+    assert queue.take(0.1) is first, "though the second is due earlier"
+    queue.put_back(first, 1.0, now=0.1)
+    assert queue.take(2.0) is second, "which now has less than plenty"
+
+
+def test_listeners_who_come_together_do_not_all_end_together() -> None:
+    listeners = simulate(arrive_together(8, GROWING_PIECES), DeadlineQueue())
+    ends = sorted(listener.completed_at for listener in listeners)
+    assert ends[0] < 0.4 * ends[-1]
 
 
 def _median_first_audio(listeners: list[Listener]) -> float:

@@ -8,10 +8,11 @@ import numpy as np
 
 from serve_app.domain.errors import VoiceNotFound
 from serve_app.domain.types import Capabilities, PcmChunk, Samples, SpeechRequest
-from serve_app.engines.hibari import windows
+from serve_app.engines.hibari import splice, windows
 from serve_app.engines.hibari.capabilities import CAPABILITIES
 from serve_app.engines.hibari.graph import AcousticModel, Plan
 from serve_app.engines.hibari.pronounce import Pronouncer, refuse_foreign_letters
+from serve_app.engines.hibari.splice import Opening
 from serve_app.engines.hibari.upstream import Floats, voice_model
 from serve_app.engines.hibari.vocoder import Scratch, Vocoder
 
@@ -60,11 +61,40 @@ class HibariEngine:
     def _utter(
         self, ids: list[int], speed: float, rng: np.random.Generator, first: bool
     ) -> Iterator[PcmChunk]:
+        opening = self._open(ids, speed) if first else None
+        if opening is not None:
+            yield from self._continue(opening, ids, speed, rng)
+            return
         plan = self._model.plan(ids, speed)
         vocoder = Vocoder(plan.f0, rng, self._scratch)
-        for start, stop in self._windows(ids, plan, first):
-            samples = vocoder.push(self._model.render(plan, start, stop))
-            yield PcmChunk(_to_int16(samples), CAPABILITIES.sample_rate)
+        for window in self._windows(ids, plan, first):
+            yield self._say(vocoder, plan, window)
+
+    def _open(self, ids: list[int], speed: float) -> Opening | None:
+        """Plan the first words of a long utterance by themselves."""
+        part = splice.beginning(ids, self._pronouncer.space_positions(ids), speed)
+        if part is None:
+            return None
+        spaces, pauses = (
+            self._pronouncer.space_positions(part),
+            self._pronouncer.pause_positions(part),
+        )
+        return splice.opening(self._model.plan(part, speed), spaces, pauses)
+
+    def _continue(
+        self, opening: Opening, ids: list[int], speed: float, rng: np.random.Generator
+    ) -> Iterator[PcmChunk]:
+        """Say the opening, and only then plan the whole."""
+        vocoder = Vocoder(opening.plan.f0, rng, self._scratch)
+        yield self._say(vocoder, opening.plan, (0, opening.stop))
+        plan = opening.continued(self._model.plan(ids, speed))
+        vocoder.revise(plan.f0)
+        for window in windows.windows_after_first(opening.stop, len(plan.f0)):
+            yield self._say(vocoder, plan, window)
+
+    def _say(self, vocoder: Vocoder, plan: Plan, window: tuple[int, int]) -> PcmChunk:
+        samples = vocoder.push(self._model.render(plan, *window))
+        return PcmChunk(_to_int16(samples), CAPABILITIES.sample_rate)
 
     def _windows(self, ids: list[int], plan: Plan, first: bool) -> Iterator[tuple[int, int]]:
         frames = len(plan.f0)

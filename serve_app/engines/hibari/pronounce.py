@@ -59,6 +59,11 @@ class Pronouncer:
         """Where in `ids` the spaces between words are."""
         return [position for position, symbol in enumerate(ids) if symbol == self._ids[" "]]
 
+    def pause_positions(self, ids: list[int]) -> list[int]:
+        """Where in `ids` the spaces after punctuation marks are."""
+        marks = {self._ids[mark] for mark in PAUSES if mark in self._ids}
+        return [space for space in self.space_positions(ids) if ids[space - 1] in marks]
+
     def _reading(self, token: Token) -> str:
         """The token's phonemes; a word that has none is spelled."""
         phonemes = token.phonemes

@@ -12,7 +12,6 @@ UNVOICED_BELOW = 40.0  # Hz
 HIGHEST_HARMONIC = 11_000.0  # Hz
 _HALF = HOP // 2
 _REFLECTED = OVERLAP // 2 + 1
-_AT_ONCE = 48  # hops made in one go: more than are mirrored before the start, few enough to cache
 _WINDOW = HANN_SOURCE.reshape(OVERLAP, HOP)
 _PI = np.float32(np.pi)
 _OFFSET = (((np.arange(HOP) + 0.5) / HOP - 0.5) % 1.0).astype(np.float32)
@@ -40,6 +39,11 @@ class PulseTrain:
         self._cycles = 0.0  # phase at that point, in [0, 1)
         self._hops = np.zeros((0, HOP), np.float32)  # from the start of the next STFT frame on
 
+    def revise(self, f0: Floats) -> None:
+        """Go on with another f0 [F], the same as before up to and including the second frame after
+        those already asked for (at least three)."""
+        self._f0 = np.pad(f0, 1, mode="edge")
+
     def windowed_frames(self, out: Floats) -> None:
         """Write the next STFT frames, windowed, to `out` [n, N_FFT]."""
         count = len(out)
@@ -53,7 +57,7 @@ class PulseTrain:
         """Make hops until `needed` are there; the utterance is reflected at its two ends only."""
         first, total = self._made == 0, len(self._f0) - 2
         missing = needed - len(self._hops) - (OVERLAP // 2 if first else 0)
-        more = min(total - self._made, max(missing, _AT_ONCE))
+        more = min(total - self._made, max(missing, OVERLAP) if first else missing)
         if missing <= 0 or not more:
             return
         samples = self._pulses(more)

@@ -63,6 +63,15 @@ class Vocoder:
         self._next = 0
         self._tail = np.zeros((OVERLAP - 1, HOP), np.float32)
 
+    def revise(self, f0: Floats) -> None:
+        """Change what is to come: f0 [F] of the whole utterance, which may be longer or shorter.
+
+        It must equal the former one in all frames given so far and the next two.
+        """
+        self._pulses.revise(f0)
+        self._has_pulses = frames_with_pulses(f0)
+        self._frames = len(f0)
+
     def push(self, spectra: Floats) -> Floats:
         """Take the next frames [n, 5 * BINS] and return the samples they complete.
 
