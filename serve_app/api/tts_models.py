@@ -122,7 +122,9 @@ class SpeechBody(BaseModel):
     normalize_spacing: bool = True
     fix_dot_letters: bool = True
     remove_reference_numbers: bool = True
-    sound_words_field: str = Field(default="", description="Lines of word=>replacement.")
+    sound_words_field: str = Field(
+        default="", max_length=10_000, description="Lines of word=>replacement."
+    )
     enable_batching: bool = Field(default=False, description="Speak several sentences at once.")
     smart_batch_short_sentences: bool = Field(default=True, description="Join short ones.")
 

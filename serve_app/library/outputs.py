@@ -108,10 +108,12 @@ class OutputLibrary:
         if target.is_file():
             return target
         master = await self._whole_master(target)
-        async with self._making.setdefault(target, asyncio.Lock()):
-            if not target.is_file():
-                await asyncio.to_thread(self._make, master, target)
-        self._making.pop(target, None)
+        try:
+            async with self._making.setdefault(target, asyncio.Lock()):
+                if not target.is_file():
+                    await asyncio.to_thread(self._make, master, target)
+        finally:
+            self._making.pop(target, None)
         return target
 
     async def _whole_master(self, target: Path) -> Path:
