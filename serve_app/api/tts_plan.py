@@ -46,6 +46,9 @@ _COMPATIBILITY = frozenset(
         "disable_watermark",
     }
 )
+_LONGEST_REPLACEMENT = 200
+"""Characters of one pronunciation, so that a short text can not become an endless one."""
+
 _ASKS_FOR_NOTHING = {
     "bypass_whisper_checking": True,
     "use_auto_editor": False,
@@ -102,9 +105,9 @@ def _chunks(body: SpeechBody, capabilities: Capabilities, limit: int) -> tuple[s
     text = body.text.strip()
     if not text:
         raise InvalidRequest("text: there is nothing to say.")
-    if len(text) > limit:
-        raise TextTooLong(f"text: {len(text)} characters; at most {limit} are accepted.")
+    _check_length(text, limit)
     cleaned = clean(text, _switches(body))
+    _check_length(cleaned, limit)  # pronunciations can make it longer
     if not has_speech(cleaned):
         raise InvalidRequest("text: it holds no letter or digit that could be spoken.")
     if foreign := unspeakable(cleaned, capabilities.scripts):
@@ -115,11 +118,20 @@ def _chunks(body: SpeechBody, capabilities: Capabilities, limit: int) -> tuple[s
     return split(cleaned, _splitting(body, capabilities))
 
 
+def _check_length(text: str, limit: int) -> None:
+    if len(text) > limit:
+        raise TextTooLong(f"text: {len(text)} characters; at most {limit} are accepted.")
+
+
 def _switches(body: SpeechBody) -> TextSwitches:
     try:
         sound_words = parse_sound_words(body.sound_words_field)
     except ValueError as error:
         raise InvalidRequest(f"sound_words_field: {error}") from error
+    if any(len(word.replacement) > _LONGEST_REPLACEMENT for word in sound_words):
+        raise InvalidRequest(
+            f"sound_words_field: a replacement has more than {_LONGEST_REPLACEMENT} characters."
+        )
     return TextSwitches(
         to_lowercase=body.to_lowercase,
         normalize_spacing=body.normalize_spacing,

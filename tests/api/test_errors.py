@@ -56,6 +56,18 @@ def assert_error(response, status: int, code: str, *mentions: str) -> None:
         ({"text": "Hi.", "project": "../up"}, 400, "VALIDATION_ERROR", "project"),
         ({"text": "Hi.", "project": "a", "folder": "b"}, 400, "VALIDATION_ERROR", "folder"),
         ({"text": "Hi.", "sound_words_field": "=>x"}, 400, "VALIDATION_ERROR", "sound_words"),
+        (
+            {"text": "a " * 3000, "sound_words_field": "a=>bcd efgh"},
+            400,
+            "TEXT_TOO_LONG",
+            "characters",
+        ),
+        (
+            {"text": "a", "sound_words_field": "a=>" + "b" * 201},
+            400,
+            "VALIDATION_ERROR",
+            "sound_words_field",
+        ),
         ({"text": "Hi.", "reference_audio_filename": "no"}, 404, "VOICE_NOT_FOUND", "no"),
     ],
 )
