@@ -89,7 +89,7 @@ def save_plot(path: Path, figures: Figures) -> None:
         if raw in figures:
             panel.axhline(figures[raw], color="#c0392b", linestyle="--", label="raw engine")
     cpu.set_xticks(range(len(loads)), [load.replace("_", "\n") for load in loads])
-    throughput.legend(loc="upper left")
+    figure.legend(*throughput.get_legend_handles_labels(), loc="outside upper center", ncols=4)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     plt.close(figure)

@@ -102,6 +102,8 @@ async def _on_validation_error(request: Request, error: Exception) -> JSONRespon
 
 
 def _field_of(problem: Mapping[str, Any]) -> str:
+    if problem["type"] == "json_invalid":
+        return f"body, character {problem['loc'][-1]}"
     names = [str(part) for part in problem["loc"] if part not in ("body", "query", "path")]
     return ".".join(names) or "body"
 

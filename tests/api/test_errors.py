@@ -90,6 +90,12 @@ def test_a_body_that_is_no_json_object(api: RunningApi, body: bytes) -> None:
     assert set(response.json()) == MEMBERS
 
 
+def test_broken_json_says_where_it_breaks(api: RunningApi) -> None:
+    headers = {"Content-Type": "application/json"}
+    response = api.client.post("/api/v1/tts", content=b'{"text": "hi', headers=headers)
+    assert_error(response, 400, "VALIDATION_ERROR", "body, character 9: not valid JSON")
+
+
 def test_a_form_is_told_to_be_json(api: RunningApi) -> None:
     response = api.client.post("/api/v1/tts", data={"text": "Hi."})
     assert_error(response, 415, "UNSUPPORTED_MEDIA_TYPE", "Content-Type: application/json")
