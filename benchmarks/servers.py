@@ -119,7 +119,7 @@ def start_service(mode: Mode, replicas: int) -> Server:
     serve_app = str(Path(sys.executable).with_name("serve-app"))
     options = {
         Mode.DEFAULTS: ["--proxy", "serve"],
-        Mode.PRODUCTION: ["--production", "--host", "127.0.0.1"],
+        Mode.PRODUCTION: ["--proxy", "haproxy"],  # as --production, but every port on loopback
     }[mode]
     options += ["--replicas", str(replicas)]
     return _launch(mode, port, [serve_app, "up"], options)

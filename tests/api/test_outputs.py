@@ -110,7 +110,7 @@ def test_the_wait_is_bounded(tmp_path: Path) -> None:
             _, path = stream.headers["x-alternative-formats"].split(":")
             began = time.monotonic()
             assert httpx.get(api.url + path).status_code == 404
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < 3
 
 
 def test_many_who_ask_at_once_get_the_same_file(api: RunningApi) -> None:

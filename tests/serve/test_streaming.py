@@ -9,14 +9,13 @@ import httpx
 import numpy as np
 import pytest
 
-from serve_app.audio.encode import HELD_BACK_MS
 from serve_app.domain.types import AudioFormat
-from serve_app.engines.fake import SAMPLE_RATE, speech_of
+from serve_app.engines.fake import speech_of
 from tests.support.direct import wait_until
+from tests.support.progress import CHUNKS, assert_progressive
 from tests.support.service import RunningService
 
-FOUR = "The first one is here. The second one is here. The third one is here. The last one is here."
-FOUR_CHUNKS = [f"The {which} one is here." for which in ("first", "second", "third", "last")]
+FOUR = " ".join(CHUNKS)
 
 
 def test_32_clients_get_each_their_own_audio(service: RunningService) -> None:
@@ -35,17 +34,7 @@ def test_32_clients_get_each_their_own_audio(service: RunningService) -> None:
 def test_audio_arrives_before_the_rest_exists(
     slow_service: RunningService, audio_format: AudioFormat
 ) -> None:
-    """One chunk each 200 ms: the client holds bytes of the first before the second is made."""
-    body = {"text": FOUR, "export_formats": [audio_format]}
-    began = time.monotonic()
-    with slow_service.client.stream("POST", "/api/v1/tts", json=body) as response:
-        arrivals = [(time.monotonic() - began, len(data)) for data in response.iter_raw()]
-    total = sum(size for _, size in arrivals)
-    early = sum(size for when, size in arrivals if when < 0.4)
-    first_ms = 1000 * len(speech_of(FOUR_CHUNKS[0], 1)) / SAMPLE_RATE
-    fair_share = (first_ms - HELD_BACK_MS[audio_format]) / (4 * first_ms)
-    assert arrivals[-1][0] > 0.75
-    assert early / total > 0.7 * fair_share
+    assert_progressive(slow_service.client, audio_format)
 
 
 def test_the_other_formats_are_complete_when_the_stream_ends(service: RunningService) -> None:
@@ -65,8 +54,7 @@ def test_leaving_frees_the_engine_at_once(slow_service: RunningService) -> None:
     began = time.monotonic()
     assert slow_service.client.post("/api/v1/tts", json={"text": FOUR}).status_code == 200
     assert time.monotonic() - began < 2.5
-    kept = len(FOUR_CHUNKS) and [f for f in slow_service.files() if f.endswith(".part")]
-    assert kept == []
+    assert not [name for name in slow_service.files() if name.endswith(".part")]
 
 
 def test_leaving_before_any_audio_leaves_nothing(slow_service: RunningService) -> None:
