@@ -58,7 +58,7 @@ class Plan:
 
 QUICK = (
     Load(Workload.SHORT, 1, 12),
-    Load(Workload.PARAGRAPH, 8, 1),
+    Load(Workload.PARAGRAPH, 8, 5),
     Load(Workload.PARAGRAPH, 32, 1),
     Load(Workload.LONG, 32, 1, stagger=STAGGER, hang_up_after=QUICK_HANG_UP),
 )
