@@ -97,7 +97,7 @@ class SpeechBody(BaseModel):
     return_format: str | None = Field(default=None, description="The format to stream.")
     response_mode: str | None = Field(default=None, description="stream (file, download) or url.")
     language: str = "en"
-    seed: int = Field(default=0, ge=0, description="0 draws one and reports it.")
+    seed: int = Field(default=0, ge=0, le=2**63 - 1, description="0 draws one and reports it.")
 
     exaggeration: Number = Field(default=0.5, ge=0, le=2)
     temperature: Number = Field(default=0.75, ge=0, le=2)

@@ -46,6 +46,7 @@ def assert_error(response, status: int, code: str, *mentions: str) -> None:
         ({"text": "Hi.", "temperature": "warm"}, 400, "VALIDATION_ERROR", "temperature"),
         ({"text": "Hi.", "cfg_weight": 3.5}, 400, "VALIDATION_ERROR", "cfg_weight"),
         ({"text": "Hi.", "seed": -1}, 400, "VALIDATION_ERROR", "seed"),
+        ({"text": "Hi.", "seed": 10**200}, 400, "VALIDATION_ERROR", "seed"),
         ({"text": "Hi.", "seed": 1.5}, 400, "VALIDATION_ERROR", "seed"),
         ({"text": "Hi.", "speed_factor": 0.4}, 400, "VALIDATION_ERROR", "speed_factor"),
         ({"text": "Hi.", "speed_factor_library": "x"}, 400, "VALIDATION_ERROR", "speed_factor_l"),
@@ -88,6 +89,37 @@ def test_a_body_that_is_no_json_object(api: RunningApi, body: bytes) -> None:
     response = api.client.post("/api/v1/tts", content=body, headers=headers)
     assert response.status_code == 400
     assert set(response.json()) == MEMBERS
+
+
+@pytest.mark.parametrize("mode", ["stream", "url"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"text": "hi", "\\ud800": 1}',
+        '{"text": "hi \\ud800 there"}',
+        '{"text": "\\ud800"}',
+        '{"text": "\\u0000\\u0001 a"}',
+        '{"text": "hi", "language": "\\ud800"}',
+        '{"text": "hi", "reference_audio_filename": "\\ud800"}',
+        '{"text": "hi", "export_formats": ["\\ud800"]}',
+        '{"text": "hi", "export_formats": {"a": 1}}',
+        '{"text": "hi", "project": "a\\u0000b"}',
+        '{"text": "hi", "x\\r\\nSet-Cookie: a": 1}',
+        '{"text": "hi", "temperature": NaN}',
+        '{"text": "hi", "seed": 1e400}',
+        '{"text": "' + "(" * 9_999 + '"}',
+        '{"text": "' + "a." * 5_000 + '"}',
+        '{"text": "' + "\u0301" * 9_000 + 'a"}',
+        "null",
+    ],
+)
+def test_hostile_bodies_are_spoken_or_refused(api: RunningApi, body: str, mode: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    response = api.client.post(
+        "/api/v1/tts", params={"response_mode": mode}, content=body.encode(), headers=headers
+    )
+    assert response.status_code in (200, 400, 404), response.text
+    assert "set-cookie" not in response.headers
 
 
 def test_broken_json_says_where_it_breaks(api: RunningApi) -> None:
