@@ -177,8 +177,7 @@ def test_text_clean_up_switches_reach_the_engine(api: RunningApi) -> None:
     assert content == speech_of("hello world, say sequel.", 3).tobytes()
 
 
-def test_trim_cuts_silence_at_both_ends(tmp_path) -> None:
-    # The fake engine speaks without silence, so trimming must change nothing.
+def test_trim_leaves_speech_without_silence_as_it_is(tmp_path) -> None:
     with running_api(FakeEngine(), tmp_path) as api:
         body = {"text": ONE, "seed": 1, "trim": True, "export_formats": ["pcm"]}
         content = api.client.post("/api/v1/tts", json=body).content
