@@ -25,7 +25,7 @@ from benchmarks.engine import measure_in_process
 from benchmarks.http_figures import Cell, Measurements, Memory
 from benchmarks.http_plot import print_cells, save_plot
 from benchmarks.load_client import Load, run_load
-from benchmarks.report import Machine, make_parser, print_targets, save_json
+from benchmarks.report import Machine, make_parser, publish
 from benchmarks.servers import INGRESS, TTS_REPLICA, Mode, Server, start_server
 from benchmarks.texts import Workload
 
@@ -191,11 +191,7 @@ def main() -> None:
     machine = Machine.this_one()
     figures = http_figures.compute_figures(run(make_plan(options)))
     print_cells(figures)
-    print_targets(figures, http_figures.TARGETS)
-    if options.json:
-        save_json(options.json, figures, machine)
-    if options.plot:
-        save_plot(options.plot, figures)
+    publish(options, figures, http_figures.TARGETS, machine, save_plot)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import json
 import operator
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib import metadata
@@ -94,6 +94,21 @@ def make_parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="save the figures")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="save a plot as PNG")
     return parser
+
+
+def publish(
+    options: argparse.Namespace,
+    figures: Figures,
+    targets: Iterable[Target],
+    machine: Machine,
+    save_plot: Callable[[Path, Figures], None],
+) -> None:
+    """End a benchmark: print its figures against their targets, save what the options ask for."""
+    print_targets(figures, targets)
+    if options.json:
+        save_json(options.json, figures, machine)
+    if options.plot:
+        save_plot(options.plot, figures)
 
 
 def save_json(path: Path, figures: Figures, machine: Machine) -> None:

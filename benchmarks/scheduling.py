@@ -32,8 +32,7 @@ from benchmarks.report import (
     Target,
     make_parser,
     print_table,
-    print_targets,
-    save_json,
+    publish,
 )
 from benchmarks.simulation import (
     Arrival,
@@ -226,11 +225,7 @@ def main() -> None:
     outcomes = run(costs, requests=200 if options.quick else 2000)
     figures = compute_figures(outcomes)
     print_outcomes(outcomes)
-    print_targets(figures, TARGETS)
-    if options.json:
-        save_json(options.json, figures, machine)
-    if options.plot:
-        save_plot(options.plot, figures)
+    publish(options, figures, TARGETS, machine, save_plot)
 
 
 if __name__ == "__main__":

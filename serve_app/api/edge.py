@@ -1,7 +1,7 @@
 """What happens to a request before Serve sees it.
 
-Serve reads some headers itself: a client could shorten or lengthen another's timeouts, or have its
-own request live on after it has left. It also echoes any X-Request-ID, and beside ours. Serve
+Serve reads some headers itself: with them a client could set the time limit of its request, or have
+it live on after it has left. It also echoes any X-Request-ID, and beside ours. Serve
 takes `middlewares` from RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH and runs them first.
 """
 

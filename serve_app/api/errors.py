@@ -20,7 +20,6 @@ from serve_app.domain.errors import (
     GenerationFailed,
     GenerationTimedOut,
     InvalidRequest,
-    MissingField,
     ModelNotLoaded,
     NotFound,
     Overloaded,
@@ -35,7 +34,6 @@ logger = logging.getLogger(__name__)
 
 STATUS_AND_CODE: dict[type[SpeechServiceError], tuple[int, str]] = {
     InvalidRequest: (400, "VALIDATION_ERROR"),
-    MissingField: (400, "MISSING_REQUIRED_FIELD"),
     TextTooLong: (400, "TEXT_TOO_LONG"),
     UnsupportedFormat: (400, "UNSUPPORTED_FORMAT"),
     NotFound: (404, "RESOURCE_NOT_FOUND"),

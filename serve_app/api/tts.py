@@ -69,11 +69,13 @@ async def speak(
 
 def _start(services: Services, plan: SpeechPlan, body: SpeechBody, streams: bool) -> Rendering:
     rate = services.speech.capabilities.sample_rate
+    processors = _processors(plan, body, rate)
+    encoder = StreamEncoder(plan.streamed, rate) if streams else None
     return Rendering(
-        output=services.outputs.reserve(plan.draft),
+        output=services.outputs.reserve(plan.draft),  # last: what fails before it leaves no name
         sample_rate=rate,
-        processors=_processors(plan, body, rate),
-        encoder=StreamEncoder(plan.streamed, rate) if streams else None,
+        processors=processors,
+        encoder=encoder,
         finisher=_finisher(body, rate),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from serve_app.domain.errors import InvalidRequest, UnsupportedFormat
 from serve_app.domain.types import AudioFormat
@@ -67,13 +67,7 @@ def _as_list(value: Any) -> Any:
     return [part for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-def _without_repeats(names: list[str]) -> list[str]:
-    return list(dict.fromkeys(names))
-
-
-FormatNames = Annotated[
-    list[str], BeforeValidator(_as_list), Field(min_length=1), AfterValidator(_without_repeats)
-]
+FormatNames = Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 

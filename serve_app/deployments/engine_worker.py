@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 class _Speech:
     """A stream's generator and the way back to the request that waits for it."""
 
+    request_id: str
     steps: Generator[PcmChunk, None, None]
     results: asyncio.Queue[PcmChunk | SpeechServiceError | None]  # None ends the stream
     loop: asyncio.AbstractEventLoop
@@ -53,7 +54,10 @@ class EngineWorker:
             InvalidRequest, GenerationFailed: as the engine raised it.
         """
         speech = _Speech(
-            self.engine.speak(request), asyncio.Queue(), loop=asyncio.get_running_loop()
+            request.request_id,
+            self.engine.speak(request),
+            asyncio.Queue(),
+            asyncio.get_running_loop(),
         )
         stream = self._enqueue(speech)
         try:
@@ -105,7 +109,7 @@ class EngineWorker:
             return None
         except Exception:
             # The edge of the engine's thread: one broken request must not end the others.
-            logger.exception("The engine failed.")
+            logger.exception("The engine failed, request %s", speech.request_id)
             speech.deliver(GenerationFailed("The speech engine failed while it was speaking."))
             return None
         speech.deliver(chunk)

@@ -1,7 +1,7 @@
 """A one-machine Ray cluster for `serve-app up`: started, deployed to by config, and fully ended.
 
-Everything Ray needs to know before it is imported goes through the environment, so a `LocalRun` is
-entered before anything imports ray.
+Everything Ray needs to know before it is imported goes through the environment, so
+`local_cluster` is entered before anything imports ray.
 """
 
 # Ray is untyped.
@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from serve_app.deployments.ports import free_port, free_port_range
+from serve_app.deployments.ports import free_port_range
 
 _RUN_MARK = "SERVE_APP_RUN"
 
@@ -76,7 +76,8 @@ def _environment(folder: Path, options: LocalOptions) -> dict[str, str]:
 
 
 def _haproxy_environment(folder: Path, options: LocalOptions) -> dict[str, str]:
-    first_port = free_port_range(100)
+    first = free_port_range(100)
+    stats, metrics, fallback, *replicas = range(first, first + 100)
     environment = {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
@@ -85,11 +86,11 @@ def _haproxy_environment(folder: Path, options: LocalOptions) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
         "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "metrics.sock"),
-        "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
-        "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
-        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(free_port()),
-        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(first_port),
-        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(first_port + 99),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(stats),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(fallback),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(replicas[0]),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(replicas[-1]),
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
     }
     if options.loopback:
@@ -119,7 +120,7 @@ def _start(config: dict[str, Any], folder: Path) -> None:
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,
-        object_store_memory=128 * 2**20,  # audio travels inline; the store stays all but empty
+        object_store_memory=128 * 2**20,  # it holds a few chunks of audio at a time, if any
         _temp_dir=str(folder),
     )
     logging.getLogger("ray.serve").setLevel(logging.ERROR)

@@ -2,7 +2,6 @@
 
     SpeechServiceError
     ├── InvalidRequest              the request says something we cannot do
-    │   ├── MissingField
     │   ├── TextTooLong
     │   └── UnsupportedFormat
     ├── NotFound
@@ -31,10 +30,6 @@ class SpeechServiceError(Exception):
 
 class InvalidRequest(SpeechServiceError):
     """The request cannot be served as it is written."""
-
-
-class MissingField(InvalidRequest):
-    """A required field was left out."""
 
 
 class TextTooLong(InvalidRequest):
