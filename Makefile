@@ -59,15 +59,17 @@ $(VENV)/.base: requirements/base.txt requirements/build.txt pyproject.toml | $(B
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt $(VENV)/.base
+$(VENV)/.dev: requirements/dev.txt requirements/recordings.txt $(VENV)/.base
 	@echo "Installing the test tools into $(VENV) (once) ..."
 	@$(INSTALL) --require-hashes -r requirements/dev.txt
+	@$(INSTALL) --require-hashes --no-deps -r requirements/recordings.txt
 	@touch $@
 
 lock: | $(BIN)/python  ## Compile the hashed pins again
 	$(COMPILE) pyproject.toml -o requirements/base.txt
 	$(COMPILE) requirements/build.in -c requirements/base.txt -o requirements/build.txt
 	$(COMPILE) pyproject.toml --group dev -c requirements/base.txt -c requirements/build.txt -o requirements/dev.txt
+	$(COMPILE) requirements/recordings.in --no-deps -o requirements/recordings.txt
 
 clean:  ## Remove the environment and caches
 	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -17,16 +17,23 @@ from starlette.responses import JSONResponse
 
 from serve_app.api.request_id import request_id_of
 from serve_app.domain.errors import (
+    AlreadyExists,
+    DownloadFailed,
+    FileTooLarge,
     GenerationFailed,
     GenerationTimedOut,
+    InvalidAudio,
     InvalidRequest,
     ModelNotLoaded,
+    NotConfirmed,
     NotFound,
     Overloaded,
     SpeechServiceError,
+    StorageUnavailable,
     TextTooLong,
     Unavailable,
     UnsupportedFormat,
+    UrlNotAllowed,
     VoiceNotFound,
 )
 
@@ -36,12 +43,19 @@ STATUS_AND_CODE: dict[type[SpeechServiceError], tuple[int, str]] = {
     InvalidRequest: (400, "VALIDATION_ERROR"),
     TextTooLong: (400, "TEXT_TOO_LONG"),
     UnsupportedFormat: (400, "UNSUPPORTED_FORMAT"),
+    InvalidAudio: (400, "INVALID_AUDIO"),
+    FileTooLarge: (413, "FILE_TOO_LARGE"),
+    NotConfirmed: (400, "CONFIRMATION_REQUIRED"),
+    UrlNotAllowed: (400, "URL_NOT_ALLOWED"),
+    AlreadyExists: (409, "FILE_EXISTS"),
+    DownloadFailed: (502, "SOURCE_DOWNLOAD_FAILED"),
     NotFound: (404, "RESOURCE_NOT_FOUND"),
     VoiceNotFound: (404, "VOICE_NOT_FOUND"),
     GenerationFailed: (500, "GENERATION_FAILED"),
     GenerationTimedOut: (504, "GENERATION_TIMEOUT"),
     Overloaded: (503, "SERVICE_OVERLOADED"),
     ModelNotLoaded: (503, "MODEL_LOADING_FAILED"),
+    StorageUnavailable: (503, "SERVICE_OVERLOADED"),
 }
 """Each error's HTTP status and `error_code`. A class that is missing here is found by a test."""
 

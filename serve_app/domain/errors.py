@@ -3,14 +3,21 @@
     SpeechServiceError
     ├── InvalidRequest              the request says something we cannot do
     │   ├── TextTooLong
-    │   └── UnsupportedFormat
+    │   ├── UnsupportedFormat
+    │   ├── InvalidAudio            what was sent is not audio that can be used
+    │   ├── FileTooLarge
+    │   ├── NotConfirmed            a deletion without confirm=true
+    │   └── UrlNotAllowed           an address we do not fetch from
+    ├── AlreadyExists               there is a file under that name
+    ├── DownloadFailed              another server did not give us its file
     ├── NotFound
     │   └── VoiceNotFound
     ├── GenerationFailed            an engine broke while it spoke
     │   └── GenerationTimedOut
     └── Unavailable                 try again later; carries `retry_after` seconds
         ├── Overloaded
-        └── ModelNotLoaded
+        ├── ModelNotLoaded
+        └── StorageUnavailable      the database or the store does not answer
 
 Each carries a sentence for the client (`message`), and optionally `detail`: what was expected, or
 what to do. `api/errors.py` holds the one table from these classes to HTTP statuses and codes.
@@ -38,6 +45,30 @@ class TextTooLong(InvalidRequest):
 
 class UnsupportedFormat(InvalidRequest):
     """An audio format we do not produce was asked for."""
+
+
+class InvalidAudio(InvalidRequest):
+    """What was sent is not audio, is damaged, or is not audio that we accept."""
+
+
+class FileTooLarge(InvalidRequest):
+    """A file exceeds the configured limit."""
+
+
+class NotConfirmed(InvalidRequest):
+    """Something would be deleted, and the client did not say that it is sure."""
+
+
+class UrlNotAllowed(InvalidRequest):
+    """The address is not one that this service fetches from."""
+
+
+class AlreadyExists(SpeechServiceError):
+    """There is already a file under that name."""
+
+
+class DownloadFailed(SpeechServiceError):
+    """Another server did not give us the file it was asked for."""
 
 
 class NotFound(SpeechServiceError):
@@ -70,3 +101,7 @@ class Overloaded(Unavailable):
 
 class ModelNotLoaded(Unavailable):
     """No replica has its model loaded."""
+
+
+class StorageUnavailable(Unavailable):
+    """The database or the store does not answer, or a file is in use for too long."""

@@ -1,7 +1,7 @@
 """The values that travel through the service, all immutable.
 
-A request comes in as HTTP, becomes a `SpeechRequest`, is spoken by an engine as a sequence of
-`PcmChunk` and leaves as one `AudioFormat`.
+A request comes in as HTTP, becomes a `SpeechRequest` or a `ConversionRequest`, is made by an engine
+as a sequence of `PcmChunk` and leaves as one `AudioFormat`.
 """
 
 from __future__ import annotations
@@ -80,6 +80,52 @@ class Capabilities:
     max_chunk_chars: int  # the longest chunk of text it speaks well
     first_chunk_chars: int  # the longest first chunk that still lets audio start early
     scripts: tuple[str, ...] | None  # Unicode script names it pronounces ("LATIN"); None is any
+
+
+class Shelf(StrEnum):
+    """A root of the library: what lies below it, and under which name the API shows it."""
+
+    VOICES = "voices"
+    VC_INPUTS = "vc_inputs"
+    OUTPUTS = "outputs"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAudio:
+    """Audio that each process of the service can read from the store: a 16-bit mono WAV file."""
+
+    shelf: Shelf
+    key: str  # below the root of its shelf; may be hidden
+    digest: str  # SHA-256 of its samples as little-endian bytes, hexadecimal
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """How a conversion is cut into pieces and joined again."""
+
+    piece_seconds: float = 60.0  # 1..300; no piece that is converted at once is longer
+    overlap_seconds: float = 0.1  # 0..5; pieces are cross-faded over so much
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionRequest:
+    """Speech to be said again in the voice of `target`: a recording, or what is yet to be spoken."""
+
+    source: StoredAudio | SpeechRequest
+    target: StoredAudio
+    joining: Joining = field(default_factory=Joining)
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionCapabilities:
+    """What a conversion engine can do, known without loading its model."""
+
+    name: str
+    sample_rate: int  # Hz of what goes in and of what comes out
+    source_seconds: float  # of the source it wants to have heard before it begins; 0 is nothing
+    target_seconds: float  # of the target voice it listens to at most
 
 
 @dataclass(frozen=True, slots=True)
