@@ -18,10 +18,11 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev serve test check format bench lock clean
+.PHONY: help setup setup-dev serve test check format bench bench-library bench-conversion consistency \
+	lock clean
 
 help:  ## Show the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 serve: setup  ## Start the service on 127.0.0.1:7860 (ARGS="--port 8000")
 	@$(BIN)/serve-app up --config $(CONFIG) $(ARGS)
@@ -41,6 +42,15 @@ format: setup-dev  ## Format the code
 
 bench: setup-dev  ## Measure the HTTP path against the raw engine (ARGS="--quick")
 	$(BIN)/python -m benchmarks.http $(ARGS)
+
+bench-library: setup-dev  ## Measure listing and deleting with 100,000 outputs (ARGS="--quick")
+	$(BIN)/python -m benchmarks.library $(ARGS)
+
+bench-conversion: setup-dev  ## Measure voice conversion and draw its spectrograms (ARGS="--quick")
+	$(BIN)/python -m benchmarks.conversion $(ARGS)
+
+consistency: setup-dev  ## Ten processes on the same voices for a minute (2 s of it are in make test)
+	SERVE_APP_TEST_CONSISTENCY_SECONDS=60 $(BIN)/pytest tests/unit/test_library_consistency.py $(ARGS)
 
 setup: $(VENV)/.base  ## Create the environment from hashed pins
 setup-dev: $(VENV)/.dev
