@@ -21,8 +21,7 @@ _CUTOFF = 0.97
 def stored_size(format: AudioFormat, samples: int, sample_rate: int) -> int | None:
     """The bytes `transcode` writes for a master of `samples` at `sample_rate` Hz.
 
-    None for flac and opus, whose size does not follow from the length, and for aac at 16, 32 and
-    48 kHz.
+    None for flac and opus, whose size does not follow from the length.
     """
     if format in _UNKNOWN:
         return None
@@ -65,14 +64,8 @@ def _filter_length(sample_rate: int, rate: int) -> int:
     return taps + taps % 2
 
 
-def _aac_size(samples: int, rate: int, bit_rate: int) -> int | None:
-    """Frames of one size, one of which primes the decoder.
-
-    Where the bits of a frame are a whole number of bytes, the encoder oversteps them by one byte
-    now and then: at 16, 32 and 48 kHz, up to 37 times in a minute of clicks.
-    """
-    if bit_rate * adts.SAMPLES_PER_FRAME % (8 * rate) == 0:
-        return None
+def _aac_size(samples: int, rate: int, bit_rate: int) -> int:
+    """Frames of one size, one of which primes the decoder."""
     frames = 1 + _ceil(samples, adts.SAMPLES_PER_FRAME) if samples else 0
     return frames * adts.frame_bytes(bit_rate, rate)
 
