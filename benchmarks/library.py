@@ -23,6 +23,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from sqlalchemy import insert, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -161,8 +162,11 @@ async def fill(url: str, size: int) -> None:
     chance = random.Random(1)
     made = (make_output(number, chance) for number in range(size))
     rows = [values_of(entry) | {"state": State.PRESENT} for entry in made]
-    async with database.transaction() as connection:
+
+    async def write(connection: AsyncConnection) -> None:
         await connection.execute(insert(entries), rows)
+
+    await database.transact(write)
     if url.startswith("postgresql"):
         await database.run(text("VACUUM ANALYZE entries"))
     await database.close()

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Self
 
 from sqlalchemy import delete, exc, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from serve_app.domain.errors import StorageUnavailable
 from serve_app.domain.types import Shelf
@@ -141,10 +142,13 @@ class Catalogue:
         Raises:
             StorageUnavailable: the claim was lost (then nothing is published).
         """
-        held = self._claims.holds(reservation.token)
-        async with self._database.transaction() as connection:
+
+        async def save(connection: AsyncConnection) -> None:
+            held = self._claims.holds(reservation.token)
             for entry in made:
                 await save_row(connection, held, entry, {})
+
+        await self._database.transact(save)
         self._claims.settled(reservation.token)
 
     async def withdraw(self, reservation: Reservation) -> None:

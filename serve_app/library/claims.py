@@ -53,10 +53,13 @@ class Claim:
         Raises:
             StorageUnavailable: the claim was lost, or the database does not answer.
         """
-        async with self._claims.database.transaction() as connection:
+
+        async def save(connection: AsyncConnection) -> None:
             held = self._claims.holds(self.token)
             row_id = await save_row(connection, held, entry, self._use_of(entry))
             await _save_tags(connection, row_id, entry)
+
+        await self._claims.database.transact(save)
         self._settle()
 
     async def remove(self) -> None:

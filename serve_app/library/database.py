@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, Connection, Executable, RowMapping, event, exc, make_url
@@ -16,6 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from serve_app.domain.errors import StorageUnavailable
 from serve_app.library.tables import entries, leaders
+
+T = TypeVar("T")
 
 BUSY_TIMEOUT_S = 30
 """How long SQLite waits for another process's write."""
@@ -50,6 +52,7 @@ class Database:
         )
         if self._is_sqlite:
             event.listen(self._engine.sync_engine, "connect", _set_pragmas)
+        self._working: set[asyncio.Task[Any]] = set()
 
     @classmethod
     async def open(cls, url: str) -> Self:
@@ -72,25 +75,50 @@ class Database:
         return database
 
     async def close(self) -> None:
-        """End all connections."""
+        """Finish what is under way, and end all connections."""
+        await asyncio.gather(*self._working, return_exceptions=True)
         await self._engine.dispose()
 
     async def run(self, statement: Executable) -> list[RowMapping]:
         """Execute one statement, a transaction of its own; the rows it returned."""
+        return await self._to_its_end(self._run(statement))
+
+    async def transact(self, work: Callable[[AsyncConnection], Awaitable[None]]) -> None:
+        """Execute several statements at once or not at all.
+
+        The first must write: a transaction of SQLite that has read cannot always begin to write.
+        """
+        await self._to_its_end(self._transact(work))
+
+    async def _run(self, statement: Executable) -> list[RowMapping]:
         with _answering():
             async with self._engine.connect() as connection:
                 result = await connection.execute(statement)
                 return list(result.mappings()) if result.returns_rows else []
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[AsyncConnection]:
-        """Several statements at once or not at all.
-
-        The first must write: a transaction of SQLite that has read cannot always begin to write.
-        """
+    async def _transact(self, work: Callable[[AsyncConnection], Awaitable[None]]) -> None:
         with _answering():
             async with self._transactional.begin() as connection:
-                yield connection
+                await work(connection)
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do what was asked of SQL even if who asked has left.
+
+        A statement that is cancelled halfway leaves SQLite's write lock behind.
+        """
+        task = asyncio.create_task(work)
+        self._working.add(task)
+        task.add_done_callback(self._forget)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait([task])
+            raise
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._working.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waited has had it; if nobody did, it is nobody's
 
     def insert_entry(self) -> sqlite.Insert | postgresql.Insert:
         """An INSERT into `entries` that can say ON CONFLICT."""

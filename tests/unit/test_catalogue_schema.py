@@ -13,6 +13,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import JSON, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from serve_app.domain.errors import StorageUnavailable
 from serve_app.library.catalogue import Catalogue
@@ -71,8 +72,10 @@ async def test_the_migrations_lead_to_the_tables(database_url: str) -> None:
         }
         return compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
 
-    async with database.transaction() as connection:
+    async def compare(connection: AsyncConnection) -> None:
         assert await connection.run_sync(differences) == []
+
+    await database.transact(compare)
     await database.close()
 
 
