@@ -10,6 +10,7 @@ from typing import Any
 
 from ray.serve import Application
 
+from serve_app.deployments.conversion import ConversionDeployment
 from serve_app.deployments.ingress import IngressDeployment
 from serve_app.deployments.speech import SpeechDeployment
 from serve_app.settings import Settings
@@ -23,4 +24,5 @@ def build(args: dict[str, Any]) -> Application:
     """
     settings = Settings(**args)
     speech = SpeechDeployment.bind(settings.engine)
-    return IngressDeployment.bind(settings, speech)
+    conversion = ConversionDeployment.bind(settings, speech)
+    return IngressDeployment.bind(settings, speech, conversion)

@@ -89,9 +89,8 @@ def _load(path: Path) -> dict[str, Any]:
         config: dict[str, Any] = yaml.safe_load(path.read_text())
         for application in config["applications"]:
             settings = Settings(**application.get("args", {}))
-            outputs = settings.storage.outputs_dir.absolute()
-            storage = application.setdefault("args", {}).setdefault("storage", {})
-            storage["outputs_dir"] = str(outputs)
+            arguments = application.setdefault("args", {})
+            arguments["storage"] = settings.storage.absolute().model_dump()
     except FileNotFoundError:
         raise typer.BadParameter(f"{path} does not exist; give one with --config.") from None
     except (yaml.YAMLError, KeyError, TypeError) as error:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from serve_app import __version__
-from serve_app.api import health, outputs, tts
+from serve_app.api import concat, health, outputs, tts, vc, vc_inputs, voices
 from serve_app.api.body_limit import BodyLimitMiddleware
 from serve_app.api.errors import add_error_handlers
 from serve_app.api.request_id import RequestIdMiddleware
 from serve_app.api.services import Services
+from serve_app.settings import Settings
+
+OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
 
 _EXPOSED_HEADERS = (
     "Content-Disposition",
@@ -25,22 +31,48 @@ _EXPOSED_HEADERS = (
 )
 
 
-def create_app(services: Services) -> FastAPI:
-    """The HTTP API over `services`."""
+_FORM_PATHS = ("/api/v1/voice", "/api/v1/vc_input", "/api/v1/vc", "/api/v1/concat/mixed")
+_FORM_OVERHEAD_BYTES = 2 << 20
+"""The text fields of a form, and what is between its parts."""
+
+
+def create_app(settings: Settings, open_services: OpenServices) -> FastAPI:
+    """The HTTP API over the services that are open as long as it runs."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        async with open_services() as services:
+            app.state.services = services
+            yield
+
     app = FastAPI(
         title="serve-app",
         version=__version__,
-        description="Text to speech that streams while it synthesises.",
+        description="Text to speech and voice conversion that stream while they synthesise.",
         redirect_slashes=False,
+        lifespan=lifespan,
     )
-    app.state.services = services
     add_error_handlers(app)
-    for router in (tts.router, outputs.router, health.router):
+    for router in (
+        tts.router,
+        vc.router,
+        concat.router,
+        voices.router,
+        vc_inputs.router,
+        outputs.router,
+        health.router,
+    ):
         app.include_router(router)
-    app.add_middleware(BodyLimitMiddleware, services.settings.limits.max_body_bytes)
+    limits = settings.limits
+    app.add_middleware(
+        BodyLimitMiddleware,
+        limits.max_body_bytes,
+        limits.max_upload_bytes + _FORM_OVERHEAD_BYTES,
+        _FORM_PATHS,
+    )
     app.add_middleware(
         CORSMiddleware,
-        allow_origin_regex=services.settings.http.cors_origin_regex,
+        allow_origin_regex=settings.http.cors_origin_regex,
         allow_methods=["*"],
         allow_headers=["*"],
         expose_headers=_EXPOSED_HEADERS,

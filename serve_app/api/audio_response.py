@@ -7,22 +7,22 @@ from contextlib import aclosing
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from serve_app.api.speech_session import SpeechSession
+from serve_app.api.generation import Generation
 
 
 class AudioResponse(StreamingResponse):
-    """Streams a session and closes it, whatever way the response ends.
+    """Streams a generation and closes it, whatever way the response ends.
 
     A plain StreamingResponse leaves closing to the garbage collector when the client goes away, and
     with it the synthesis that runs behind the body.
     """
 
-    def __init__(self, session: SpeechSession, media_type: str, headers: dict[str, str]) -> None:
-        super().__init__(session, headers=headers)
+    def __init__(self, generation: Generation, media_type: str, headers: dict[str, str]) -> None:
+        super().__init__(generation, headers=headers)
         self.headers["content-type"] = media_type  # as the contract has it: no charset
-        self._session = session
+        self._generation = generation
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the head, then each piece as it comes."""
-        async with aclosing(self._session):
+        async with aclosing(self._generation):
             await super().__call__(scope, receive, send)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import timedelta
 from typing import Any
@@ -12,8 +13,14 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from serve_app import __version__
 from serve_app.api.services import InjectedServices
 from serve_app.api.tts_models import SpeechBody
+from serve_app.api.vc import ConversionFields
 from serve_app.domain.errors import ModelNotLoaded
-from serve_app.domain.types import AudioFormat, Capabilities
+from serve_app.domain.types import (
+    AudioFormat,
+    BackendStatus,
+    Capabilities,
+    ConversionCapabilities,
+)
 
 router = APIRouter(tags=["service"])
 
@@ -21,19 +28,25 @@ router = APIRouter(tags=["service"])
 @router.get("/health", include_in_schema=False)
 @router.get("/api/v1/health", summary="Whether the service can serve")
 async def health(services: InjectedServices) -> Response:
-    """200 when a speech replica runs, degraded otherwise."""
-    status = await services.speech.status()
+    """200 when a speech replica runs; healthy when a conversion replica does, too."""
+    speech, conversion = await asyncio.gather(
+        services.speech.status(), services.conversion.status()
+    )
     uptime = time.time() - services.started_at
     answer = {
-        "status": "healthy" if status.running else "degraded",
-        "models_loaded": {"tts": status.running > 0, "vc": False},
+        "status": "healthy" if speech.running and conversion.running else "degraded",
+        "models_loaded": {"tts": speech.running > 0, "vc": conversion.running > 0},
         "version": __version__,
         "uptime_seconds": round(uptime, 1),
         "uptime": str(timedelta(seconds=int(uptime))),
-        "replicas": {"tts": {"running": status.running, "starting": status.starting}},
-        "warnings": [status.failure] if status.failure else [],
+        "replicas": {"tts": _replicas(speech), "vc": _replicas(conversion)},
+        "warnings": [status.failure for status in (speech, conversion) if status.failure],
     }
-    return JSONResponse(answer, 200 if status.running else 503)
+    return JSONResponse(answer, 200 if speech.running else 503)
+
+
+def _replicas(status: BackendStatus) -> dict[str, int]:
+    return {"running": status.running, "starting": status.starting}
 
 
 @router.get("/livez", summary="Whether this process answers")
@@ -58,14 +71,21 @@ async def config(services: InjectedServices) -> dict[str, Any]:
     limits = services.settings.limits
     return {
         "tts_defaults": _defaults(services.settings.speech.export_formats),
-        "vc_defaults": {},
+        "vc_defaults": _vc_defaults(services.settings.vc.export_formats),
         "supported_formats": list(AudioFormat),
         "api_limits": {
             "max_text_length": limits.max_text_chars,
             "max_body_bytes": limits.max_body_bytes,
+            "max_upload_bytes": limits.max_upload_bytes,
+            "max_voice_seconds": limits.max_voice_seconds,
+            "max_input_seconds": limits.max_input_seconds,
             "first_chunk_timeout_seconds": limits.first_chunk_timeout_s,
         },
-        "engines": {"tts": _engine(services.speech.capabilities)},
+        "engines": {
+            "tts": _engine(services.speech.capabilities),
+            "vc": _conversion_engine(services.conversion.capabilities),
+        },
+        "url_sources_allowed": services.settings.sources.allow_urls,
     }
 
 
@@ -73,6 +93,16 @@ def _defaults(formats: tuple[AudioFormat, ...]) -> dict[str, Any]:
     """Each field of the tts body that has a default, and it."""
     defaults = SpeechBody(text="").model_dump(mode="json", exclude={"text", "folder"})
     return {**defaults, "export_formats": list(formats), "response_mode": "stream"}
+
+
+def _vc_defaults(formats: tuple[AudioFormat, ...]) -> dict[str, Any]:
+    """Each field of the vc body that has a default, and it."""
+    defaults = ConversionFields().model_dump(mode="json", exclude={"folder"})
+    return {**defaults, "export_formats": list(formats), "response_mode": "stream"}
+
+
+def _conversion_engine(capabilities: ConversionCapabilities) -> dict[str, Any]:
+    return {"name": capabilities.name, "sample_rate": capabilities.sample_rate}
 
 
 def _engine(capabilities: Capabilities) -> dict[str, Any]:

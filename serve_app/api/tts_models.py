@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-from serve_app.domain.errors import InvalidRequest, UnsupportedFormat
-from serve_app.domain.types import AudioFormat
-
-
-class ResponseMode(StrEnum):
-    """How a generation route answers."""
-
-    STREAM = "stream"
-    URL = "url"
+from serve_app.api.fields import Number, OutputFields
 
 
 class NormalizeMethod(StrEnum):
@@ -25,53 +17,7 @@ class NormalizeMethod(StrEnum):
     PEAK = "peak"
 
 
-_MODES = {
-    "stream": ResponseMode.STREAM,
-    "file": ResponseMode.STREAM,
-    "download": ResponseMode.STREAM,
-    "url": ResponseMode.URL,
-}
-
-
-def parse_response_mode(value: str) -> ResponseMode:
-    """A response mode by its name or alias.
-
-    Raises:
-        InvalidRequest: there is no such mode.
-    """
-    try:
-        return _MODES[value]
-    except KeyError:
-        raise InvalidRequest(
-            f"response_mode: {value!r} is not one of stream, file, download or url."
-        ) from None
-
-
-def parse_format(value: str) -> AudioFormat:
-    """An audio format by its name.
-
-    Raises:
-        UnsupportedFormat: we do not produce it.
-    """
-    try:
-        return AudioFormat(value.strip().lower())
-    except ValueError:
-        known = ", ".join(AudioFormat)
-        raise UnsupportedFormat(
-            f"{value!r} is not a supported format.", f"One of {known}."
-        ) from None
-
-
-def _as_list(value: Any) -> Any:
-    """A comma string is a list too."""
-    return [part for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
-FormatNames = Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-
-
-class SpeechBody(BaseModel):
+class SpeechBody(OutputFields):
     """What to say, how, and in which formats.
 
     Fields nobody knows are not refused, so that clients written for similar servers work; the
@@ -82,14 +28,8 @@ class SpeechBody(BaseModel):
 
     text: str = Field(description="What to say; at most 10,000 characters by default.")
     reference_audio_filename: str | None = Field(
-        default=None, description="A voice; null is the default."
+        default=None, description="A voice: path, name or URL; null is the engine's default."
     )
-    export_formats: FormatNames | None = Field(
-        default=None,
-        description="A list or a comma string; the first is streamed.",
-    )
-    return_format: str | None = Field(default=None, description="The format to stream.")
-    response_mode: str | None = Field(default=None, description="stream (file, download) or url.")
     language: str = "en"
     seed: int = Field(default=0, ge=0, le=2**63 - 1, description="0 draws one and reports it.")
 
@@ -109,8 +49,6 @@ class SpeechBody(BaseModel):
     normalize_level: Number = Field(default=-24.0, ge=-70, le=0, description="LUFS, or dBFS.")
     normalize_tp: Number = Field(default=-2.0, ge=-9, le=0, description="True peak, dBTP.")
     normalize_lra: Number = Field(default=7.0, ge=1, le=50, description="Loudness range, LU.")
-    project: str | None = Field(default=None, description="A folder below outputs/.")
-    folder: str | None = Field(default=None, description="Alias of project.")
 
     to_lowercase: bool = False
     normalize_spacing: bool = True
@@ -136,14 +74,3 @@ class SpeechBody(BaseModel):
     enable_parallel: bool = True
     num_parallel_workers: int | None = None
     disable_watermark: bool = True
-
-    @property
-    def project_folder(self) -> str | None:
-        """The folder below outputs/.
-
-        Raises:
-            InvalidRequest: project and folder disagree.
-        """
-        if self.project and self.folder and self.project != self.folder:
-            raise InvalidRequest("project and folder are aliases, but differ in this request.")
-        return self.project or self.folder

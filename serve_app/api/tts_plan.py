@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
-from serve_app.api.tts_models import SpeechBody, parse_format
-from serve_app.domain.errors import (
-    InvalidRequest,
-    TextTooLong,
-    UnsupportedFormat,
-    VoiceNotFound,
-)
+from serve_app.api.fields import parse_formats, streamed_format
+from serve_app.api.ignored import ignored_fields
+from serve_app.api.sources import Voice, without_query
+from serve_app.api.tts_models import SpeechBody
+from serve_app.domain.errors import InvalidRequest, TextTooLong
 from serve_app.domain.types import AudioFormat, Capabilities, Sampling, SpeechRequest
 from serve_app.library.outputs import OutputDraft
 from serve_app.settings import Settings
@@ -49,11 +48,8 @@ _COMPATIBILITY = frozenset(
 _LONGEST_REPLACEMENT = 200
 """Characters of one pronunciation, so that a short text can not become an endless one."""
 
-_ASKS_FOR_NOTHING = {
-    "bypass_whisper_checking": True,
-    "use_auto_editor": False,
-    "disable_watermark": True,
-}
+_TEXT_KEPT = 500
+"""Characters of the text that the listing of outputs shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +66,7 @@ class SpeechPlan:
 
 def plan_speech(
     body: SpeechBody,
+    voice: Voice,
     return_format: str | None,
     request_id: str,
     capabilities: Capabilities,
@@ -78,23 +75,32 @@ def plan_speech(
     """Decide everything about one request.
 
     Raises:
-        InvalidRequest, TextTooLong, UnsupportedFormat, VoiceNotFound
+        InvalidRequest, TextTooLong, UnsupportedFormat
     """
-    formats = _formats(body, settings)
-    ignored = _ignored(body, capabilities)
+    formats = parse_formats(body.export_formats, settings.speech.export_formats)
+    powerless = (_SAMPLING - capabilities.controls) | _TRANSCRIPT_CHECKING | _COMPATIBILITY
+    ignored = ignored_fields(body, powerless)
     native = capabilities.native_speed
+    seed = body.seed or secrets.randbelow(2**31 - 1) + 1
     return SpeechPlan(
         request=SpeechRequest(
             chunks=_chunks(body, capabilities, settings.limits.max_text_chars),
-            seed=body.seed or secrets.randbelow(2**31 - 1) + 1,
+            seed=seed,
             language=_language(body.language, capabilities),
-            voice=_voice(body.reference_audio_filename, capabilities),
+            voice=voice.built_in,
             speed=body.speed_factor if native else 1.0,
             sampling=_sampling(body),
             request_id=request_id,
         ),
-        draft=OutputDraft("tts", _name_parameters(body), formats, body.project_folder),
-        streamed=_streamed(return_format or body.return_format, formats),
+        draft=OutputDraft(
+            "tts",
+            _name_parameters(body),
+            formats,
+            body.project_folder,
+            facts=_facts(body, seed),
+            source_files=(voice.path,) if voice.path else (),
+        ),
+        streamed=streamed_format(return_format or body.return_format, formats),
         stretch=1.0 if native else body.speed_factor,
         ignored=ignored,
         warnings=tuple(_warning(name, capabilities.name) for name in ignored),
@@ -150,23 +156,6 @@ def _splitting(body: SpeechBody, capabilities: Capabilities) -> Splitting:
     )
 
 
-def _formats(body: SpeechBody, settings: Settings) -> tuple[AudioFormat, ...]:
-    if body.export_formats is None:
-        return settings.speech.export_formats
-    return tuple(dict.fromkeys(parse_format(name) for name in body.export_formats))
-
-
-def _streamed(wanted: str | None, formats: tuple[AudioFormat, ...]) -> AudioFormat:
-    if not wanted:
-        return formats[0]
-    if (parsed := parse_format(wanted)) not in formats:
-        produced = ", ".join(formats)
-        raise UnsupportedFormat(
-            f"return_format: {parsed} is not one of the export_formats ({produced})."
-        )
-    return parsed
-
-
 def _language(language: str, capabilities: Capabilities) -> str:
     """The engine's name of a language; "en-US" is spoken where "en" is."""
     for name in (language.lower(), language.lower().split("-")[0]):
@@ -176,11 +165,13 @@ def _language(language: str, capabilities: Capabilities) -> str:
     raise InvalidRequest(f"language: {language!r} is not spoken by the engine; it speaks {spoken}.")
 
 
-def _voice(name: str | None, capabilities: Capabilities) -> str | None:
-    if not name or name in capabilities.voices:
-        return name or None
-    known = ", ".join(capabilities.voices)
-    raise VoiceNotFound(f"There is no voice called {name!r}.", f"Voices: {known}.")
+def _facts(body: SpeechBody, seed: int) -> dict[str, Any]:
+    """What the listing of outputs says of this one: the fields that were given, and the seed."""
+    given = body.model_dump(mode="json", exclude_unset=True, exclude={"text"})
+    known = {name: value for name, value in given.items() if name in SpeechBody.model_fields}
+    if body.reference_audio_filename:
+        known["reference_audio_filename"] = without_query(body.reference_audio_filename)
+    return {"text": body.text.strip()[:_TEXT_KEPT], **known, "seed": seed}
 
 
 def _sampling(body: SpeechBody) -> Sampling:
@@ -206,18 +197,6 @@ def _name_parameters(body: SpeechBody) -> tuple[str, ...]:
     if body.trim:
         parts.append("trim")
     return tuple(parts)
-
-
-def _ignored(body: SpeechBody, capabilities: Capabilities) -> tuple[str, ...]:
-    """Fields the client set that change nothing, in the order it sent them."""
-    powerless = (_SAMPLING - capabilities.controls) | _TRANSCRIPT_CHECKING | _COMPATIBILITY
-    unknown = set(body.model_extra or {})
-    return tuple(
-        name
-        for name in (*type(body).model_fields, *sorted(unknown))
-        if name in body.model_fields_set and (name in powerless or name in unknown)
-        if name not in _ASKS_FOR_NOTHING or getattr(body, name) != _ASKS_FOR_NOTHING[name]
-    )
 
 
 def _warning(name: str, engine: str) -> str:

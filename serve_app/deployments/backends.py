@@ -27,7 +27,14 @@ from serve_app.domain.errors import (
     Overloaded,
     SpeechServiceError,
 )
-from serve_app.domain.types import BackendStatus, Capabilities, PcmChunk, SpeechRequest
+from serve_app.domain.types import (
+    BackendStatus,
+    Capabilities,
+    ConversionCapabilities,
+    ConversionRequest,
+    PcmChunk,
+    SpeechRequest,
+)
 from serve_app.settings import LimitSettings
 
 RETRY_AFTER_S = 2
@@ -44,22 +51,52 @@ class HandleSpeechBackend:
     def __init__(
         self, handle: DeploymentHandle[Any], capabilities: Capabilities, limits: LimitSettings
     ) -> None:
-        self._handle = handle.options(stream=True)
-        self._capabilities = capabilities
-        self._limits = limits
+        self._calls = _StreamingCalls(handle, "speak", limits)
         self._status = DeploymentWatch(handle)
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What the engine of the deployment can do."""
-        return self._capabilities
+        self.capabilities = capabilities
 
     async def status(self) -> BackendStatus:
         """The replicas of the deployment, as Serve's controller sees them."""
         return await self._status.read()
 
-    async def speak(self, request: SpeechRequest) -> AsyncGenerator[PcmChunk, None]:
+    def speak(self, request: SpeechRequest) -> AsyncGenerator[PcmChunk, None]:
         """See `SpeechBackend`; retries once if a replica dies before its first chunk."""
+        return self._calls.stream(request)
+
+
+class HandleConversionBackend:
+    """Converts through the handle of the Conversion deployment."""
+
+    def __init__(
+        self,
+        handle: DeploymentHandle[Any],
+        capabilities: ConversionCapabilities,
+        limits: LimitSettings,
+    ) -> None:
+        self._calls = _StreamingCalls(handle, "convert", limits)
+        self._status = DeploymentWatch(handle)
+        self.capabilities = capabilities
+
+    async def status(self) -> BackendStatus:
+        """The replicas of the deployment, as Serve's controller sees them."""
+        return await self._status.read()
+
+    def convert(self, request: ConversionRequest) -> AsyncGenerator[PcmChunk, None]:
+        """See `ConversionBackend`; retries once if a replica dies before its first chunk."""
+        return self._calls.stream(request)
+
+
+class _StreamingCalls:
+    """Calls of one streaming method of a deployment."""
+
+    def __init__(self, handle: DeploymentHandle[Any], method: str, limits: LimitSettings) -> None:
+        self._handle = handle.options(stream=True, method_name=method)
+        self._limits = limits
+
+    async def stream(
+        self, request: SpeechRequest | ConversionRequest
+    ) -> AsyncGenerator[PcmChunk, None]:
+        """The chunks of one call, in order."""
         stream, chunk = await self._begin(request)
         try:
             while chunk is not None:
@@ -71,7 +108,7 @@ class HandleSpeechBackend:
             stream.cancel()
 
     async def _begin(
-        self, request: SpeechRequest
+        self, request: SpeechRequest | ConversionRequest
     ) -> tuple[DeploymentResponseGenerator[Any], PcmChunk | None]:
         try:
             return await self._attempt(request)
@@ -83,9 +120,9 @@ class HandleSpeechBackend:
             raise GenerationFailed("Two replicas were lost before they spoke.") from error
 
     async def _attempt(
-        self, request: SpeechRequest
+        self, request: SpeechRequest | ConversionRequest
     ) -> tuple[DeploymentResponseGenerator[Any], PcmChunk | None]:
-        stream = cast(DeploymentResponseGenerator[Any], self._handle.speak.remote(request))
+        stream = cast(DeploymentResponseGenerator[Any], self._handle.remote(request))
         try:
             return stream, await self._next(stream, self._limits.first_chunk_timeout_s)
         except BaseException:
@@ -112,17 +149,17 @@ def _translated(error: Exception) -> Exception:
                 "The service is busy.", "Every queue is full; try again.", RETRY_AFTER_S
             )
         case DeploymentUnavailableError():
-            return ModelNotLoaded("No speech replica can start.", "See /api/v1/health.", 10)
+            return ModelNotLoaded("No replica can start.", "See /api/v1/health.", 10)
         case RayTaskError():
             return _cause_of(error)
         case ActorDiedError() | ActorUnavailableError() | grpc.RpcError():
             return ReplicaLost(str(error))
         case _:
-            return GenerationFailed("The speech could not be generated.")
+            return GenerationFailed("The audio could not be generated.")
 
 
 def _cause_of(error: RayTaskError) -> Exception:
     cause = error.cause
     if isinstance(cause, SpeechServiceError):
         return cause
-    return GenerationFailed("The speech engine failed while it was speaking.")
+    return GenerationFailed("The engine failed while it was speaking.")

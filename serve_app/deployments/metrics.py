@@ -25,15 +25,15 @@ class RayRecorder:
         self._audio_seconds = _counter(AUDIO_SECONDS)
         self._time_to_first_audio = _histogram(TIME_TO_FIRST_AUDIO)
 
-    def first_audio(self, seconds: float) -> None:
+    def first_audio(self, kind: str, seconds: float) -> None:
         """See `Recorder`."""
-        self._time_to_first_audio.observe(seconds)
+        self._time_to_first_audio.observe(seconds, tags={"kind": kind})
 
-    def ended(self, outcome: Outcome, audio_seconds: float) -> None:
+    def ended(self, kind: str, outcome: Outcome, audio_seconds: float) -> None:
         """See `Recorder`."""
-        self._requests.inc(tags={"outcome": outcome.value})
+        self._requests.inc(tags={"kind": kind, "outcome": outcome.value})
         if audio_seconds > 0:
-            self._audio_seconds.inc(audio_seconds)
+            self._audio_seconds.inc(audio_seconds, tags={"kind": kind})
 
 
 def _counter(metric: Metric) -> metrics.Counter:

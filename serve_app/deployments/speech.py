@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 from ray import serve
 
-from serve_app.deployments.engine_worker import EngineWorker
+from serve_app.deployments.engine_thread import EngineThread
 from serve_app.deployments.loopback import keep_replica_ports_on_loopback
 from serve_app.domain.types import PcmChunk, SpeechRequest
 from serve_app.engines.registry import create_speech_engine
@@ -25,30 +26,30 @@ class SpeechDeployment:
     def __init__(self, settings: EngineSettings) -> None:
         keep_replica_ports_on_loopback()
         self._settings = settings
-        self._worker = self._start(settings.options)
+        self._load(settings.options)
 
     def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Load the engine anew when a config deploy changes its options."""
         options = {**self._settings.options, **user_config}
         if options != self._options:
-            replaced, self._worker = self._worker, self._start(options)
+            replaced = self._thread
+            self._load(options)
             replaced.close()
 
     async def speak(self, request: SpeechRequest) -> AsyncGenerator[PcmChunk, None]:
         """Stream the speech of one request; cancelling it frees the engine within one chunk."""
-        stream = self._worker.speak(request)
-        try:
-            async for chunk in stream:
+        speech = self._thread.run(request.request_id, self._engine.speak(request))
+        async with aclosing(speech) as chunks:
+            async for chunk in chunks:
                 yield chunk
-        finally:
-            await stream.aclose()
 
     def check_health(self) -> None:
         """Called by Serve; raising has this replica replaced."""
-        stalled = self._worker.stalled_for()
+        stalled = self._thread.stalled_for()
         if stalled > self._settings.stall_timeout_s:
             raise RuntimeError(f"The engine has been stuck in one step for {stalled:.0f} s.")
 
-    def _start(self, options: dict[str, Any]) -> EngineWorker:
+    def _load(self, options: dict[str, Any]) -> None:
         self._options = options
-        return EngineWorker(create_speech_engine(self._settings.name, options))
+        self._engine = create_speech_engine(self._settings.name, options)
+        self._thread = EngineThread()

@@ -6,20 +6,24 @@ replica that runs it. To add an engine: write it, then add one entry here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from serve_app.domain.protocols import SpeechEngine
-from serve_app.domain.types import Capabilities
-from serve_app.engines import fake
+from serve_app.domain.protocols import ConversionEngine, SpeechEngine
+from serve_app.domain.types import Capabilities, ConversionCapabilities
+from serve_app.engines import fake, fake_conversion
 from serve_app.engines.hibari.capabilities import CAPABILITIES as HIBARI
+from serve_app.engines.world.capabilities import CAPABILITIES as WORLD
+
+Abilities = TypeVar("Abilities")
+Engine = TypeVar("Engine")
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
-    capabilities: Capabilities
-    create: Callable[..., SpeechEngine]
+class _Entry(Generic[Abilities, Engine]):
+    capabilities: Abilities
+    create: Callable[..., Engine]
 
 
 def _create_hibari(**options: Any) -> SpeechEngine:
@@ -28,34 +32,65 @@ def _create_hibari(**options: Any) -> SpeechEngine:
     return HibariEngine(**options)
 
 
-_SPEECH_ENGINES = {
+def _create_world(**options: Any) -> ConversionEngine[Any]:
+    from serve_app.engines.world.engine import WorldEngine
+
+    return WorldEngine(**options)
+
+
+_SPEECH_ENGINES: Mapping[str, _Entry[Capabilities, SpeechEngine]] = {
     "hibari": _Entry(HIBARI, _create_hibari),
     "fake": _Entry(fake.CAPABILITIES, fake.FakeEngine),
+}
+_CONVERSION_ENGINES: Mapping[str, _Entry[ConversionCapabilities, ConversionEngine[Any]]] = {
+    "world": _Entry(WORLD, _create_world),
+    "fake": _Entry(fake_conversion.CAPABILITIES, fake_conversion.FakeConversionEngine),
 }
 
 
 def speech_capabilities(name: str) -> Capabilities:
-    """What the engine called `name` can do.
+    """What the speech engine called `name` can do.
 
     Raises:
         ValueError: no engine has that name.
     """
-    return _entry(name).capabilities
+    return _entry(_SPEECH_ENGINES, name).capabilities
 
 
 def create_speech_engine(name: str, options: dict[str, Any]) -> SpeechEngine:
-    """Load the engine called `name`; this may take seconds and much memory.
+    """Load the speech engine called `name`; this may take seconds and much memory.
 
     Raises:
         ValueError: no engine has that name.
         TypeError: it does not take one of the options.
     """
-    return _entry(name).create(**options)
+    return _entry(_SPEECH_ENGINES, name).create(**options)
 
 
-def _entry(name: str) -> _Entry:
+def conversion_capabilities(name: str) -> ConversionCapabilities:
+    """What the conversion engine called `name` can do.
+
+    Raises:
+        ValueError: no engine has that name.
+    """
+    return _entry(_CONVERSION_ENGINES, name).capabilities
+
+
+def create_conversion_engine(name: str, options: dict[str, Any]) -> ConversionEngine[Any]:
+    """Load the conversion engine called `name`.
+
+    Raises:
+        ValueError: no engine has that name.
+        TypeError: it does not take one of the options.
+    """
+    return _entry(_CONVERSION_ENGINES, name).create(**options)
+
+
+def _entry(
+    engines: Mapping[str, _Entry[Abilities, Engine]], name: str
+) -> _Entry[Abilities, Engine]:
     try:
-        return _SPEECH_ENGINES[name]
+        return engines[name]
     except KeyError:
-        known = ", ".join(sorted(_SPEECH_ENGINES))
-        raise ValueError(f"There is no speech engine called {name!r}; known: {known}.") from None
+        known = ", ".join(sorted(engines))
+        raise ValueError(f"There is no engine called {name!r}; known: {known}.") from None

@@ -11,7 +11,7 @@ from typing import Protocol
 
 
 class Outcome(StrEnum):
-    """How a speech request ended."""
+    """How a request for audio ended."""
 
     COMPLETED = "completed"
     FAILED = "failed"  # by an error of ours, before or after the first audio
@@ -29,12 +29,17 @@ class Metric:
 
 
 REQUESTS = Metric(
-    "serve_app_speech_requests_total", "Speech requests that ended, by outcome.", ("outcome",)
+    "serve_app_generations_total",
+    "Requests for audio that ended, by kind (tts, vc, concat) and outcome.",
+    ("kind", "outcome"),
 )
-AUDIO_SECONDS = Metric("serve_app_audio_seconds_total", "Seconds of speech that were made.")
+AUDIO_SECONDS = Metric(
+    "serve_app_audio_seconds_total", "Seconds of audio that were made, by kind.", ("kind",)
+)
 TIME_TO_FIRST_AUDIO = Metric(
     "serve_app_time_to_first_audio_seconds",
-    "From the request to the first bytes of audio.",
+    "From the request to the first bytes of audio, by kind.",
+    ("kind",),
     buckets=(0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2, 5, 10, 30),
 )
 
@@ -42,20 +47,20 @@ TIME_TO_FIRST_AUDIO = Metric(
 class Recorder(Protocol):
     """Where the ingress counts what happens."""
 
-    def first_audio(self, seconds: float) -> None:
+    def first_audio(self, kind: str, seconds: float) -> None:
         """A stream has its first audio, so many seconds after it was asked for."""
         ...
 
-    def ended(self, outcome: Outcome, audio_seconds: float) -> None:
-        """A speech request has ended after so many seconds of speech."""
+    def ended(self, kind: str, outcome: Outcome, audio_seconds: float) -> None:
+        """A request for audio has ended after so many seconds of it."""
         ...
 
 
 class NullRecorder:
     """Counts nothing."""
 
-    def first_audio(self, seconds: float) -> None:
+    def first_audio(self, kind: str, seconds: float) -> None:
         """See `Recorder`."""
 
-    def ended(self, outcome: Outcome, audio_seconds: float) -> None:
+    def ended(self, kind: str, outcome: Outcome, audio_seconds: float) -> None:
         """See `Recorder`."""

@@ -8,8 +8,7 @@ from serve_app.api.errors import STATUS_AND_CODE
 from serve_app.domain import errors
 from serve_app.domain.errors import SpeechServiceError
 from serve_app.engines.fake import FakeEngine
-from serve_app.settings import LimitSettings, Settings
-from tests.support.direct import RunningApi, running_api
+from tests.support.direct import RunningApi, running_api, settings_in
 
 MEMBERS = {
     "success", "error", "error_message", "error_code", "detail", "request_id", "timestamp",
@@ -149,7 +148,7 @@ def test_unknown_routes_and_methods(api: RunningApi) -> None:
 
 
 def test_the_text_limit_is_a_setting(tmp_path) -> None:
-    settings = Settings(limits=LimitSettings(max_text_chars=20))
+    settings = settings_in(tmp_path, limits={"max_text_chars": 20})
     with running_api(FakeEngine(), tmp_path, settings) as api:
         assert api.client.post("/api/v1/tts", json={"text": "a" * 20}).status_code == 200
         response = api.client.post("/api/v1/tts", json={"text": "a" * 21})

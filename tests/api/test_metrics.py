@@ -17,7 +17,8 @@ FOUR = "The first one is here. The second one is here. The third one is here. Th
 def test_a_stream_that_is_heard_to_its_end(api: RunningApi) -> None:
     response = api.client.post("/api/v1/tts", json={"text": FOUR, "export_formats": ["pcm"]})
     wait_until(lambda: api.recorder.endings)
-    ((outcome, seconds),) = api.recorder.endings
+    ((kind, outcome, seconds),) = api.recorder.endings
+    assert kind == "tts"
     assert outcome is Outcome.COMPLETED
     assert seconds == pytest.approx(len(response.content) / 48_000)
     assert len(api.recorder.first_audios) == 1
@@ -28,7 +29,7 @@ def test_a_stream_that_its_client_leaves(slow_api: RunningApi) -> None:
         body = response.iter_raw()
         next(body)
     wait_until(lambda: slow_api.recorder.endings)
-    assert slow_api.recorder.endings[0][0] is Outcome.CANCELLED
+    assert slow_api.recorder.endings[0][1] is Outcome.CANCELLED
 
 
 @pytest.mark.parametrize("chunk", [0, 2])
@@ -39,7 +40,7 @@ def test_a_stream_that_breaks(tmp_path: Path, chunk: int) -> None:
         except httpx.RemoteProtocolError:
             assert chunk > 0
         wait_until(lambda: api.recorder.endings)
-        assert [outcome for outcome, _ in api.recorder.endings] == [Outcome.FAILED]
+        assert [outcome for _, outcome, _ in api.recorder.endings] == [Outcome.FAILED]
         assert len(api.recorder.first_audios) == (1 if chunk else 0)
 
 

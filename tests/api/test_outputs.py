@@ -11,8 +11,7 @@ import httpx
 import pytest
 
 from serve_app.engines.fake import FakeEngine, speech_of
-from serve_app.settings import LimitSettings, Settings
-from tests.support.direct import RunningApi, running_api
+from tests.support.direct import RunningApi, running_api, settings_in
 
 FOUR = "The first one is here. The second one is here. The third one is here. The last one is here."
 
@@ -71,7 +70,7 @@ def test_nothing_outside_or_hidden_is_served(tmp_path: Path, path: str) -> None:
     (tmp_path / "secret.wav").write_bytes(b"secret")
     (tmp_path / "outputs").mkdir()
     (tmp_path / "outputs" / ".hidden.wav").write_bytes(b"secret")
-    with running_api(FakeEngine(), tmp_path / "outputs") as api:
+    with running_api(FakeEngine(), tmp_path) as api:
         response = httpx.get(api.url + path)
     assert response.status_code == 404
     assert b"secret" not in response.content
@@ -103,7 +102,7 @@ def test_a_get_for_a_stream_that_fails_is_not_found(tmp_path: Path) -> None:
 
 
 def test_the_wait_is_bounded(tmp_path: Path) -> None:
-    settings = Settings(limits=LimitSettings(output_wait_s=0.3))
+    settings = settings_in(tmp_path, limits={"output_wait_s": 0.3})
     with running_api(FakeEngine(chunk_delay_s=0.5), tmp_path, settings) as api:
         body = {"text": FOUR, "export_formats": ["wav", "mp3"]}
         with api.client.stream("POST", "/api/v1/tts", json=body) as stream:

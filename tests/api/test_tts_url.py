@@ -8,9 +8,8 @@ import pytest
 
 from serve_app.domain.types import AudioFormat
 from serve_app.engines.fake import FakeEngine, speech_of
-from serve_app.settings import HttpSettings, Settings
 from tests.audio_tools import decode
-from tests.support.direct import RunningApi, running_api
+from tests.support.direct import RunningApi, running_api, settings_in
 
 ONE = "The quick brown fox jumps over the lazy dog."
 
@@ -84,8 +83,11 @@ def test_loudness_is_normalised_in_every_file(api: RunningApi) -> None:
 
 def test_forwarded_headers_count_only_from_trusted_proxies(tmp_path) -> None:
     headers = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "speech.example"}
-    trusting = Settings(http=HttpSettings(trusted_proxies=("127.0.0.0/8",)))
-    for settings, base in ((trusting, "https://speech.example"), (Settings(), "http://127.0.0.1")):
+    trusting = settings_in(tmp_path, http={"trusted_proxies": ("127.0.0.0/8",)})
+    for settings, base in (
+        (trusting, "https://speech.example"),
+        (settings_in(tmp_path), "http://127.0.0.1"),
+    ):
         with running_api(FakeEngine(), tmp_path, settings) as api:
             answer = api.client.post(
                 "/api/v1/tts?response_mode=url", json={"text": ONE}, headers=headers

@@ -10,11 +10,14 @@ import httpx
 import pytest
 
 from serve_app.engines.fake import speech_of
+from serve_app.engines.fake_conversion import converted_of
+from tests.serve.test_library import tone, wav_of
 from tests.support.direct import wait_until
 from tests.support.service import (
     RunningService,
     deployment,
     fake_config,
+    fake_conversion_config,
     running_service,
 )
 
@@ -69,7 +72,7 @@ def test_full_queues_say_so_with_retry_after(tmp_path: Path) -> None:
             if response.status_code == 503:
                 assert response.json()["error_code"] == "SERVICE_OVERLOADED"
                 assert int(response.headers["retry-after"]) >= 1
-        assert not [name for name in service.files() if name.endswith(".part")]
+        assert not [name for name in service.files() if ".scratch" in name]
 
 
 def test_an_engine_that_hangs_is_a_504_and_is_replaced(tmp_path: Path) -> None:
@@ -87,3 +90,35 @@ def test_an_engine_that_hangs_is_a_504_and_is_replaced(tmp_path: Path) -> None:
         assert time.monotonic() - began < 5
         assert service.files() == []
         wait_until(lambda: hung.pid not in {p.pid for p in service.replicas("Speech")}, seconds=40)
+
+
+def convert(service: RunningService) -> httpx.Response:
+    """Two seconds of a tone, converted; both recordings come with the request."""
+    files = {
+        "input_audio": ("source.wav", wav_of(tone(200, 2.0))),
+        "target_voice": ("target.wav", wav_of(tone(300))),
+    }
+    data = {"export_formats": "pcm", "chunk_sec": "1"}
+    return httpx.post(f"{service.url}/api/v1/vc", files=files, data=data, timeout=60)
+
+
+def test_a_converting_replica_that_dies_before_audio_costs_one_retry(tmp_path: Path) -> None:
+    marker = tmp_path / "died"
+    config = fake_conversion_config(die_at_piece=0, die_once_file=str(marker))
+    with running_service(config, tmp_path) as service:
+        response = convert(service)
+        assert marker.exists()
+        assert response.status_code == 200
+        assert response.content == converted_of(tone(200, 2.0), tone(300)).tobytes()
+
+
+def test_a_converting_replica_that_dies_after_audio_breaks_the_body(tmp_path: Path) -> None:
+    config = fake_conversion_config(
+        piece_delay_s=0.1, die_at_piece=1, die_once_file=str(tmp_path / "died")
+    )
+    with running_service(config, tmp_path) as service:
+        with pytest.raises(httpx.RemoteProtocolError):
+            convert(service)
+        wait_until(lambda: service.files() == [])
+        wait_until(lambda: convert(service).status_code == 200, seconds=30)
+        assert [f.name for f in (tmp_path / "vc_inputs").rglob("*.wav")] == []

@@ -36,5 +36,5 @@ def test_what_was_spoken_is_exported(service: RunningService) -> None:
 
 
 def _count(page: str) -> float:
-    pattern = r"^ray_serve_app_speech_requests_total\{[^}]*completed[^}]*\} ([\d.]+)"
+    pattern = r"^ray_serve_app_generations_total\{[^}]*completed[^}]*\} ([\d.]+)"
     return sum(float(value) for value in re.findall(pattern, page, re.MULTILINE))

@@ -15,8 +15,10 @@ import pytest
 
 from serve_app.domain.types import AudioFormat
 from tests.audio_tools import decode, lag, resample, snr
+from tests.serve.test_library import wav_of
 from tests.support.ears import words_heard
 from tests.support.service import ROOT, RunningService
+from tests.support.voices import Pitch, recording
 
 README = (ROOT / "README.md").read_text()
 PARAGRAPH = (
@@ -129,6 +131,24 @@ def test_the_readmes_javascript_example(
     seconds, size = re.match(r"([\d.]+) seconds in (\d+) bytes", done.stdout).groups()
     assert 1 < float(seconds) < 5
     assert int(size) > 5000
+
+
+def test_the_readmes_examples_of_voices_and_conversion(
+    real_service: RunningService, tmp_path: Path, need_program: Callable[[str], str]
+) -> None:
+    """The words stay; the pitch becomes that of the recording."""
+    need_program("curl")
+    alice, talk = recording("en_kevin"), recording("en_susan")
+    (tmp_path / "alice.wav").write_bytes(wav_of(alice))
+    (tmp_path / "talk.wav").write_bytes(wav_of(talk))
+    script = example("sh", "voice_file=@alice.wav", real_service)
+    subprocess.run(["sh", "-ec", script], cwd=tmp_path, check=True, capture_output=True)
+    own, rate = decode(tmp_path / "own.wav", AudioFormat.WAV)
+    converted, _ = decode(tmp_path / "converted.mp3", AudioFormat.MP3)
+    assert {"my", "own", "voice"} & words_heard(own, rate)
+    for samples in (own, converted):
+        assert Pitch.of(samples).median == pytest.approx(Pitch.of(alice).median, rel=0.06)
+    assert Pitch.of(talk).median > 1.2 * Pitch.of(alice).median
 
 
 def test_speed_is_the_engines_own_and_exact_enough(real_service: RunningService) -> None:

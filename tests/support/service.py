@@ -30,6 +30,7 @@ class RunningService:
         self.process = process
         self.url = url
         self.outputs = outputs
+        self.folder = outputs.parent
         self._log = log
         self.client = httpx.Client(base_url=url, timeout=60)
 
@@ -49,7 +50,9 @@ class RunningService:
 
     def files(self) -> list[str]:
         """Every file below the outputs folder, hidden ones too."""
-        return sorted(str(f.relative_to(self.outputs)) for f in self.outputs.rglob("*.*"))
+        return sorted(
+            str(f.relative_to(self.outputs)) for f in self.outputs.rglob("*.*") if f.is_file()
+        )
 
 
 def _cmdline(process: psutil.Process) -> list[str]:
@@ -60,9 +63,18 @@ def _cmdline(process: psutil.Process) -> list[str]:
 
 
 def fake_config(**options: Any) -> dict[str, Any]:
-    """The default config with the fake engine in place of the real one."""
+    """The default config with the fake engines in place of the real ones."""
     config = default_config()
-    config["applications"][0]["args"]["engine"] = {"name": "fake", "options": options}
+    arguments = config["applications"][0]["args"]
+    arguments["engine"] = {"name": "fake", "options": options}
+    arguments["conversion"] = {"name": "fake"}
+    return config
+
+
+def fake_conversion_config(**options: Any) -> dict[str, Any]:
+    """The fake engines, with options of the one that converts."""
+    config = fake_config()
+    config["applications"][0]["args"]["conversion"]["options"] = options
     return config
 
 

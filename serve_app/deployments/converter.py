@@ -1,0 +1,91 @@
+"""One conversion engine at work, in a replica or in a test.
+
+The source is a recording in the store, or what the Speech deployment is just saying: then this
+process listens to that one's stream, and its own listeners hear the first words while the rest is
+still being spoken.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing, closing
+from typing import Any
+
+from serve_app.deployments.engine_thread import EngineThread
+from serve_app.deployments.profiles import VoiceProfiles
+from serve_app.deployments.recordings import Recordings
+from serve_app.domain.errors import SpeechServiceError
+from serve_app.domain.protocols import Conversion, ConversionEngine, SpeechBackend
+from serve_app.domain.types import (
+    Capabilities,
+    ConversionCapabilities,
+    ConversionRequest,
+    PcmChunk,
+    Samples,
+    SpeechRequest,
+    StoredAudio,
+)
+
+
+class Converter:
+    """One conversion engine, its thread, and what it knows of voices."""
+
+    def __init__(
+        self, engine: ConversionEngine[Any], recordings: Recordings, speech: SpeechBackend
+    ) -> None:
+        _check_rates(engine.capabilities, speech.capabilities)
+        self._engine = engine
+        self._recordings = recordings
+        self._speech = speech
+        self._profiles = VoiceProfiles(engine, recordings, speech)
+        self.thread = EngineThread()
+
+    async def warm_up(self) -> None:
+        """Get to know the default voice of the speech engine before somebody waits for it."""
+        with contextlib.suppress(SpeechServiceError):  # then the first request asks again
+            await self._profiles.of_source(SpeechRequest(chunks=(), seed=1))
+
+    async def convert(self, request: ConversionRequest) -> AsyncGenerator[PcmChunk, None]:
+        """Stream the conversion of `request`; closing the generator frees the engine."""
+        conversion = await self._begin(request)
+        with closing(self.thread.listener(request.request_id)) as listener:
+            async with aclosing(self._steps(request.source, conversion)) as pieces:
+                async for steps in pieces:
+                    async with aclosing(listener.run(steps)) as chunks:
+                        async for chunk in chunks:
+                            yield chunk
+
+    async def _begin(self, request: ConversionRequest) -> Conversion:
+        source, target = await asyncio.gather(
+            self._profiles.of_source(request.source), self._profiles.of_target(request.target)
+        )
+        return self._engine.convert(source, target, request.joining)
+
+    async def _steps(
+        self, source: StoredAudio | SpeechRequest, conversion: Conversion
+    ) -> AsyncGenerator[Generator[PcmChunk, None, None], None]:
+        """What the engine has to do, as the source comes in; nothing is read ahead of it."""
+        async with aclosing(self._samples(source)) as pieces:
+            async for samples in pieces:
+                yield conversion.push(samples)
+        yield conversion.finish()
+
+    async def _samples(self, source: StoredAudio | SpeechRequest) -> AsyncGenerator[Samples, None]:
+        if isinstance(source, StoredAudio):
+            async with aclosing(self._recordings.stream(source)) as pieces:
+                async for samples in pieces:
+                    yield samples
+            return
+        async with aclosing(self._speech.speak(source)) as chunks:
+            async for chunk in chunks:
+                yield chunk.samples
+
+
+def _check_rates(conversion: ConversionCapabilities, speech: Capabilities) -> None:
+    if conversion.sample_rate != speech.sample_rate:
+        raise ValueError(
+            f"{speech.name} speaks at {speech.sample_rate} Hz, but {conversion.name} converts at "
+            f"{conversion.sample_rate} Hz: choose engines of one rate."
+        )
