@@ -18,7 +18,7 @@ from serve_app.api.services import InjectedServices
 from serve_app.api.tts_models import SpeechBody
 from serve_app.domain.errors import InvalidRequest, NotFound
 from serve_app.library.entries import Description, Entry, Filter
-from serve_app.library.paths import safe_segment
+from serve_app.library.paths import checked_path, safe_segment
 
 router = APIRouter(prefix="/api/v1", tags=["voices"])
 
@@ -174,11 +174,11 @@ def library_path(folder: str, filename: str) -> str:
     """Where an uploaded file is kept: its own name, as .wav because that is what it becomes.
 
     Raises:
-        InvalidRequest: it has no name that a file may have.
+        InvalidRequest: it, or its folder, has no name that a file may have.
     """
     name = safe_segment(filename)
     stem = PurePosixPath(name).stem if PurePosixPath(name).suffix else name
-    return _below(folder, f"{stem}.wav")
+    return checked_path(_below(folder, f"{stem}.wav"))
 
 
 def _below(folder: str, name: str) -> str:

@@ -29,7 +29,7 @@ _MAX_FILL = _ESCAPE + 0xFF - 1
 def frame_bytes(bit_rate: int, sample_rate: int) -> int:
     """The size in bytes that holds every frame of an encoder with a strict `bit_rate`.
 
-    Where a frame's bits are a whole number of bytes, the encoder oversteps them by one now and then.
+    Where the bits of a frame are whole bytes, the encoder oversteps them by one now and then.
     """
     return HEADER_BYTES + bit_rate * SAMPLES_PER_FRAME // (8 * sample_rate) + 1
 

@@ -19,7 +19,7 @@ from serve_app.audio.wav import pcm_bytes
 from serve_app.deployments.recordings import Recordings
 from serve_app.domain.errors import NotFound, VoiceNotFound
 from serve_app.domain.protocols import ConversionEngine, SpeechBackend
-from serve_app.domain.types import PcmChunk, Samples, SpeechRequest, StoredAudio
+from serve_app.domain.types import PcmChunk, Samples, Shelf, SpeechRequest, StoredAudio
 
 Profile = TypeVar("Profile")
 _REMEMBERED = 512
@@ -79,10 +79,11 @@ class VoiceProfiles(Generic[Profile]):
             return self._engine.load(await self._recordings.read_note(audio.shelf, name))
         seconds = self._engine.capabilities.target_seconds
         samples = await self._recordings.sample(audio, seconds)
-        if audio.seconds <= seconds and _digest(samples) != audio.digest:
+        if audio.seconds <= seconds and digest_of(samples) != audio.digest:
             raise VoiceNotFound("The voice was replaced just now.", "Ask again.")
         profile = await self._analyse(samples)
-        await self._recordings.write_note(audio.shelf, name, self._engine.dump(profile))
+        if audio.shelf is Shelf.VOICES:  # others came with a request, and are not kept
+            await self._recordings.write_note(audio.shelf, name, self._engine.dump(profile))
         return profile
 
     async def _recorded(self, source: StoredAudio) -> Profile:
@@ -102,7 +103,7 @@ class VoiceProfiles(Generic[Profile]):
         return await asyncio.to_thread(self._engine.analyse, samples)
 
 
-def _digest(samples: Samples) -> str:
+def digest_of(samples: Samples) -> str:
     """As the library knows a recording."""
     return hashlib.sha256(pcm_bytes(samples)).hexdigest()
 

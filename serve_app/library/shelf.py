@@ -205,9 +205,12 @@ class FileShelf:
     async def _copied(self, entry: Entry, path: str) -> Entry:
         """A copy of the file of `entry` and its sidecar at `path`; both claims must be held."""
         scratch = self.scratch()
-        async with self.blobs.local_copy(entry.path) as file:
-            await asyncio.to_thread(shutil.copyfile, file, scratch)
-        info = await self.blobs.put_file(path, scratch)
+        try:
+            async with self.blobs.local_copy(entry.path) as file:
+                await asyncio.to_thread(shutil.copyfile, file, scratch)
+            info = await self.blobs.put_file(path, scratch)
+        finally:
+            await asyncio.to_thread(scratch.unlink, missing_ok=True)
         return await self.reader.write_sidecar(replace(entry, path=path, e_tag=info.e_tag))
 
     async def _derive(self, entry: Entry, key: str) -> None:

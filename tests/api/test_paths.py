@@ -284,7 +284,14 @@ def test_links_are_not_listed(shared: RunningApi) -> None:
         assert "secret.wav" not in names
 
 
-def test_a_file_put_where_a_name_escapes_is_not_a_note(shared: RunningApi) -> None:
-    """The library's own files are hidden from names, addresses and listings."""
-    for name in (".derived/x.fake", ".scratch/x", "own.wav.json"):
-        assert raw(shared, "GET", f"/outputs/{name}")[0] == 404
+def test_the_librarys_own_files_are_neither_served_nor_named(tmp_path: Path) -> None:
+    with running_api(FakeEngine(), tmp_path) as api:
+        (file,) = speak_files(api, export_formats=["mp3"])
+        hidden = [name for name in api.files() if name.startswith(".")]
+        assert hidden
+        for name in hidden:
+            assert raw(api, "GET", f"/outputs/{name}")[0] == 404
+            assert raw(api, "DELETE", f"/api/v1/output/{name}?confirm=true")[0] == 404
+            body = {"files": [name, file["filename"]]}
+            assert api.client.post("/api/v1/concat", json=body).status_code == 404
+        assert [name for name in api.files() if name.startswith(".")] == hidden

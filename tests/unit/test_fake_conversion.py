@@ -74,11 +74,6 @@ def test_silence_has_no_voice() -> None:
         ENGINE.analyse(np.zeros(24_000, np.int16))
 
 
-def test_it_asks_for_the_source() -> None:
-    with pytest.raises(ValueError, match="source"):
-        ENGINE.convert(None, ENGINE.analyse(TARGET), Joining())
-
-
 def test_it_fails_where_it_is_told_to() -> None:
     engine = FakeConversionEngine(fail_at_piece=1)
     conversion = engine.convert(engine.analyse(SOURCE), engine.analyse(TARGET), Joining())
