@@ -34,7 +34,7 @@ LAST_WORDS = 2000  # characters of a failed server's log
 MARK = "BENCHMARK_SERVER"
 """Variable in the server's environment: daemons that leave the process tree still inherit it."""
 
-OUTPUTS = "SERVE_APP_STORAGE__OUTPUTS_DIR"
+STORAGE = "SERVE_APP_STORAGE__"
 
 INGRESS = re.compile(r"ray::ServeReplica:[^:]+:Ingress")
 TTS_REPLICA = re.compile(r"ray::ServeReplica:[^:]+:Speech")
@@ -131,13 +131,20 @@ def _launch(mode: Mode, port: int, command: list[str], options: list[str]) -> Se
     with (folder / "log").open("wb") as output:
         process = psutil.Popen(
             [*command, "--port", str(port), *options],
-            env={**os.environ, MARK: mark, OUTPUTS: str(folder / "outputs")},
+            env={**os.environ, MARK: mark, **_storage(folder)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     return Server(mode, port, process, mark, folder)
+
+
+def _storage(folder: Path) -> dict[str, str]:
+    """The settings that keep all files of a run in its folder."""
+    roots = {name: str(folder / name) for name in ("voices", "vc_inputs", "outputs")}
+    settings = {**roots, "database_url": f"sqlite:///{folder}/catalogue.sqlite3"}
+    return {STORAGE + name.upper(): value for name, value in settings.items()}
 
 
 def _free_port() -> int:

@@ -110,7 +110,7 @@ class Joining:
 
 @dataclass(frozen=True, slots=True)
 class ConversionRequest:
-    """What is to be said again in the voice of `target`: a recording, or what is yet to be spoken."""
+    """What is to be said again in the voice of `target`: a recording, or speech yet to come."""
 
     source: StoredAudio | SpeechRequest
     target: StoredAudio

@@ -14,12 +14,11 @@ from datetime import datetime
 from typing import Self
 
 from sqlalchemy import delete, exc, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from serve_app.domain.errors import StorageUnavailable
 from serve_app.domain.types import Shelf
 from serve_app.library import queries
-from serve_app.library.claims import Claim, Claims, new_token, save_row
+from serve_app.library.claims import Claim, Claims, new_token
 from serve_app.library.database import Database
 from serve_app.library.entries import Entry, Filter, Folder, Page, PageRequest
 from serve_app.library.queries import Condition, is_at, is_free, is_present
@@ -128,28 +127,22 @@ class Catalogue:
         """Claim new paths of one shelf, all or none; None when one of them is taken."""
         token = new_token()
         mark = self._claims.mark(token) | {"state": State.PENDING}
+        statement = insert(entries).values(claim_until=mark.pop("claim_until"))
         rows = [values_of(entry) | mark for entry in entries_to_come]
         try:
-            await self._claims.run_marking(token, insert(entries).values(rows))
+            await self._claims.run_marking(token, statement, rows)
         except exc.IntegrityError:
             return None
         paths = tuple(entry.path for entry in entries_to_come)
         return self._claims.keep(Reservation(token, entries_to_come[0].shelf, paths))
 
     async def publish(self, reservation: Reservation, made: Sequence[Entry]) -> None:
-        """Make all reserved files present, with their final facts, at once.
+        """Make all reserved files present at once, with what is known of their audio by now.
 
         Raises:
             StorageUnavailable: the claim was lost (then nothing is published).
         """
-
-        async def save(connection: AsyncConnection) -> None:
-            held = self._claims.holds(reservation.token)
-            for entry in made:
-                await save_row(connection, held, entry, {})
-
-        await self._database.transact(save)
-        self._claims.settled(reservation.token)
+        await self._claims.publish(reservation.token, made)
 
     async def withdraw(self, reservation: Reservation) -> None:
         """Delete the rows of a reservation; a second time is fine."""

@@ -7,24 +7,38 @@ import logging
 import random
 import time
 import uuid
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
-from sqlalchemy import Executable, RowMapping, delete, insert, update
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    RowMapping,
+    case,
+    delete,
+    exc,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from serve_app.domain.errors import StorageUnavailable
 from serve_app.domain.types import Shelf
-from serve_app.library.database import Database
+from serve_app.library.database import Database, Parameters
 from serve_app.library.entries import Entry
 from serve_app.library.queries import Condition, is_at, is_free
-from serve_app.library.rows import Values, entry_of, storable, values_of
+from serve_app.library.rows import Values, entry_of, size_of, storable, values_of
 from serve_app.library.states import Doomed, Reservation, State
 from serve_app.library.tables import entries, lease_clock, tags
 
 _POLL_S = (0.02, 0.1)
 _RENEWALS_PER_LEASE = 4
 _FREED: Values = {"claim": None, "holder": None, "claim_until": None}
+
+_OTHERS = entries.alias()
 
 _Claimed = TypeVar("_Claimed", "Claim", Reservation, Doomed)
 
@@ -56,7 +70,7 @@ class Claim:
 
         async def save(connection: AsyncConnection) -> None:
             held = self._claims.holds(self.token)
-            row_id = await save_row(connection, held, entry, self._use_of(entry))
+            row_id = await _save_row(connection, held, entry, self._use_of(entry))
             await _save_tags(connection, row_id, entry)
 
         await self._claims.database.transact(save)
@@ -156,13 +170,45 @@ class Claims:
         rows = await self.run_marking(token, statement.returning(entries))
         return self.keep(Claim(self, token, rows[0])) if rows else None
 
-    async def run_marking(self, token: str, statement: Executable) -> list[RowMapping]:
-        """Execute a statement that marks rows with `token`; cancelled, they are freed again."""
+    async def run_marking(
+        self, token: str, statement: Executable, parameters: Parameters | None = None
+    ) -> list[RowMapping]:
+        """Execute a statement that marks rows with `token`.
+
+        Where it is cancelled, or is several and one of them fails, the rows are freed again.
+        """
         try:
-            return await self.database.run(statement)
-        except asyncio.CancelledError:
+            return await self.database.run(statement, parameters)
+        except (asyncio.CancelledError, exc.IntegrityError):
             await self.release(token)
             raise
+
+    async def publish(self, token: str, made: Sequence[Entry]) -> None:
+        """Make the pending rows of a claim present and free, with what is known of their audio.
+
+        One statement: no transaction, and nothing at all where somebody took one of the rows.
+
+        Raises:
+            StorageUnavailable: the claim was lost.
+        """
+        is_held = (_OTHERS.c.holder == self.holder) & (_OTHERS.c.claim == token)
+        held = select(func.count()).select_from(_OTHERS).where(is_held).scalar_subquery()
+        statement = (
+            update(entries)
+            .where(self.holds(token), held == len(made))
+            .values(
+                state=State.PRESENT,
+                revision=entries.c.revision + 1,
+                seconds=made[0].audio.seconds,
+                sample_rate=made[0].audio.sample_rate,
+                size_bytes=_by_path({entry.path: size_of(entry.audio) for entry in made}),
+                e_tag=_by_path({entry.path: entry.e_tag for entry in made}),
+                **_FREED,
+            )
+        )
+        if not await self.database.run(statement.returning(entries.c.id)):
+            raise lost()
+        self.settled(token)
 
     async def release(self, token: str) -> None:
         """Free the rows of a claim, whatever becomes of who asks: pending ones go.
@@ -198,12 +244,16 @@ class Claims:
             _log.warning("claims were not renewed: %s", error.__cause__)
 
 
+def _by_path(values: Mapping[str, Any]) -> ColumnElement[Any]:
+    return case(values, value=entries.c.path)
+
+
 def new_token() -> str:
     """A name for a claim that no other has."""
     return uuid.uuid4().hex
 
 
-async def save_row(connection: AsyncConnection, held: Condition, entry: Entry, use: Values) -> int:
+async def _save_row(connection: AsyncConnection, held: Condition, entry: Entry, use: Values) -> int:
     """Make a claimed row present and free; its id.
 
     Raises:

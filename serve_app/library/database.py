@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -18,6 +18,7 @@ from serve_app.domain.errors import StorageUnavailable
 from serve_app.library.tables import entries, leaders
 
 T = TypeVar("T")
+Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 BUSY_TIMEOUT_S = 30
 """How long SQLite waits for another process's write."""
@@ -46,7 +47,9 @@ class Database:
         self._is_sqlite = url.get_backend_name() == "sqlite"
         options = _sqlite_options() if self._is_sqlite else {"pool_pre_ping": True}
         # A single statement needs no transaction: PostgreSQL is spared two round trips.
-        self._engine = create_async_engine(url, isolation_level="AUTOCOMMIT", **options)
+        self._engine = create_async_engine(
+            url, isolation_level="AUTOCOMMIT", skip_autocommit_rollback=True, **options
+        )
         self._transactional = self._engine.execution_options(
             isolation_level="SERIALIZABLE" if self._is_sqlite else "READ COMMITTED"
         )
@@ -79,9 +82,14 @@ class Database:
         await asyncio.gather(*self._working, return_exceptions=True)
         await self._engine.dispose()
 
-    async def run(self, statement: Executable) -> list[RowMapping]:
-        """Execute one statement, a transaction of its own; the rows it returned."""
-        return await self._to_its_end(self._run(statement))
+    async def run(
+        self, statement: Executable, parameters: Parameters | None = None
+    ) -> list[RowMapping]:
+        """Execute one statement, a transaction of its own; the rows it returned.
+
+        With a list of parameters SQLite executes it once for each, one after another.
+        """
+        return await self._to_its_end(self._run(statement, parameters))
 
     async def transact(self, work: Callable[[AsyncConnection], Awaitable[None]]) -> None:
         """Execute several statements at once or not at all.
@@ -90,10 +98,10 @@ class Database:
         """
         await self._to_its_end(self._transact(work))
 
-    async def _run(self, statement: Executable) -> list[RowMapping]:
+    async def _run(self, statement: Executable, parameters: Parameters | None) -> list[RowMapping]:
         with _answering():
             async with self._engine.connect() as connection:
-                result = await connection.execute(statement)
+                result = await connection.execute(statement, parameters)
                 return list(result.mappings()) if result.returns_rows else []
 
     async def _transact(self, work: Callable[[AsyncConnection], Awaitable[None]]) -> None:

@@ -65,12 +65,17 @@ def _place_of(entry: Entry) -> Values:
     }
 
 
+def size_of(audio: AudioFacts) -> int:
+    """The size as the rows hold it."""
+    return UNKNOWN_SIZE if audio.size_bytes is None else audio.size_bytes
+
+
 def _audio_of(audio: AudioFacts) -> Values:
     return {
         "format": audio.format,
         "seconds": audio.seconds,
         "sample_rate": audio.sample_rate,
-        "size_bytes": UNKNOWN_SIZE if audio.size_bytes is None else audio.size_bytes,
+        "size_bytes": size_of(audio),
         "digest": audio.digest,
         "is_plain": audio.is_plain,
     }
