@@ -71,6 +71,7 @@ def same_folder(*aliases: str | None) -> str:
     return given.pop() if given else ""
 
 
+_FOLDER_ALIASES = ("folder", "project", "folder_path")
 FolderQuery = Annotated[str, Depends(folder_query)]
 Names = Annotated[str, Query(description="File names, separated by commas.")]
 
@@ -143,24 +144,33 @@ def deleted(paths: Sequence[str], single: bool = False) -> dict[str, Any]:
     return {**answer, "deleted_file": paths[0]} if single else answer
 
 
-def confirmed(
-    request: Request,
-    confirm: Annotated[bool, Query(description="Must be true: a deletion is final.")] = False,
-) -> None:
-    """Refuse a deletion that the client is not sure of, or that it meant to be of less.
+def confirmed(*filters: str) -> Any:
+    """A dependency that refuses a deletion which the client is not sure of, or meant to be of less.
 
-    Raises:
-        NotConfirmed
-        InvalidRequest: filters are given, but all are empty: a list of names has come out empty.
+    A filter that the route does not know, or that came out empty, would delete everything. The
+    aliases of folder are filters of every route that has any.
     """
-    if not confirm:
-        raise NotConfirmed("This deletes files for good.", "Add ?confirm=true to do it.")
-    filters = {name: text for name, text in request.query_params.items() if name != "confirm"}
-    if filters and not any(text.strip(" ,/") for text in filters.values()):
-        raise InvalidRequest(
-            f"{', '.join(filters)}: an empty filter would delete everything.",
-            "Leave it out if that is what you want.",
-        )
+    known = {"confirm", *filters, *(_FOLDER_ALIASES if filters else ())}
+
+    def check(
+        request: Request,
+        confirm: Annotated[bool, Query(description="Must be true: a deletion is final.")] = False,
+    ) -> None:
+        if not confirm:
+            raise NotConfirmed("This deletes files for good.", "Add ?confirm=true to do it.")
+        given = {name: text for name, text in request.query_params.items() if name != "confirm"}
+        if unknown := sorted(set(given) - known):
+            raise InvalidRequest(
+                f"{', '.join(unknown)}: no filter of this deletion.",
+                f"It knows {', '.join(sorted(known))}.",
+            )
+        if given and not any(text.strip(" ,/") for text in given.values()):
+            raise InvalidRequest(
+                f"{', '.join(given)}: an empty filter would delete everything.",
+                "Leave it out if that is what you want.",
+            )
+
+    return Depends(check)
 
 
 def now() -> str:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from serve_app.api import listing
 from serve_app.api.blob_response import BlobResponse
@@ -79,7 +79,7 @@ async def folders(services: InjectedServices) -> dict[str, Any]:
 @router.delete(
     "/api/v1/output/{filename:path}",
     summary="Delete an output",
-    dependencies=[Depends(listing.confirmed)],
+    dependencies=[listing.confirmed()],
 )
 async def delete(filename: str, services: InjectedServices) -> dict[str, Any]:
     """One file; the same audio in other formats stays."""
@@ -88,7 +88,11 @@ async def delete(filename: str, services: InjectedServices) -> dict[str, Any]:
 
 
 @router.delete(
-    "/api/v1/outputs", summary="Delete outputs", dependencies=[Depends(listing.confirmed)]
+    "/api/v1/outputs",
+    summary="Delete outputs",
+    dependencies=[
+        listing.confirmed("generation_type", "search", "filenames", "date_from", "date_to")
+    ],
 )
 async def delete_matching(
     services: InjectedServices,

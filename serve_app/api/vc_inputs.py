@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from serve_app.api import listing
@@ -86,7 +86,7 @@ async def folders(services: InjectedServices) -> dict[str, Any]:
 @router.delete(
     "/vc_input/{filename:path}",
     summary="Delete an input",
-    dependencies=[Depends(listing.confirmed)],
+    dependencies=[listing.confirmed()],
 )
 async def delete(filename: str, services: InjectedServices) -> dict[str, Any]:
     """The recording and the JSON file beside it."""
@@ -94,7 +94,9 @@ async def delete(filename: str, services: InjectedServices) -> dict[str, Any]:
     return listing.deleted([entry.path], single=True)
 
 
-@router.delete("/vc_inputs", summary="Delete inputs", dependencies=[Depends(listing.confirmed)])
+@router.delete(
+    "/vc_inputs", summary="Delete inputs", dependencies=[listing.confirmed("search", "filenames")]
+)
 async def delete_matching(
     services: InjectedServices, folder: FolderQuery, search: str = "", filenames: Names = ""
 ) -> dict[str, Any]:

@@ -146,7 +146,7 @@ async def describe(
 
 
 @router.delete(
-    "/voice/{filename:path}", summary="Delete a voice", dependencies=[Depends(listing.confirmed)]
+    "/voice/{filename:path}", summary="Delete a voice", dependencies=[listing.confirmed()]
 )
 async def delete(filename: str, services: InjectedServices) -> dict[str, Any]:
     """The recording and the JSON file beside it."""
@@ -154,7 +154,11 @@ async def delete(filename: str, services: InjectedServices) -> dict[str, Any]:
     return listing.deleted([entry.path], single=True)
 
 
-@router.delete("/voices", summary="Delete voices", dependencies=[Depends(listing.confirmed)])
+@router.delete(
+    "/voices",
+    summary="Delete voices",
+    dependencies=[listing.confirmed("search", "tag", "filenames")],
+)
 async def delete_matching(
     services: InjectedServices,
     folder: FolderQuery,

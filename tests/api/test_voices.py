@@ -332,3 +332,13 @@ def test_an_empty_filter_does_not_mean_everything(shared: RunningApi, query: dic
     upload_voice(shared, "precious.wav", overwrite="true")
     assert_refused(delete(shared, "voices", **query), 400, "VALIDATION_ERROR")
     assert (shared.voices / "precious.wav").exists()
+
+
+@pytest.mark.parametrize("route", ["voices", "vc_inputs", "outputs"])
+@pytest.mark.parametrize("query", [{"foler": "x"}, {"filename": "x.wav"}, {"page": "1"}], ids=str)
+def test_a_misspelt_filter_does_not_mean_everything(
+    shared: RunningApi, route: str, query: dict
+) -> None:
+    upload_voice(shared, "precious.wav", overwrite="true")
+    assert_refused(delete(shared, route, **query), 400, "VALIDATION_ERROR")
+    assert (shared.voices / "precious.wav").exists()
