@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack
@@ -198,8 +199,14 @@ async def _chunks(
 ) -> AsyncGenerator[PcmChunk, None]:
     """The joined audio, made on the audio threads."""
     joined = concatenate(clips, rate, body.options, random.Random())
+    step: asyncio.Future[PcmChunk | None] | None = None
     try:
-        while (chunk := await services.in_thread(lambda: next(joined, None))) is not None:
+        while True:
+            step = asyncio.ensure_future(services.in_thread(lambda: next(joined, None)))
+            if (chunk := await asyncio.shield(step)) is None:
+                return
             yield chunk
     finally:
+        if step is not None:  # who leaves does not stop the thread that is in it
+            await asyncio.wait([step])
         joined.close()
