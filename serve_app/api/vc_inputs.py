@@ -14,6 +14,9 @@ from serve_app.api.services import InjectedServices
 from serve_app.api.voices import library_path
 from serve_app.domain.errors import NotFound
 from serve_app.library.entries import Description, Entry, Filter
+from serve_app.library.sidecar import metadata
+
+_OF_VOICES = ("name", "description", "tags", "default_parameters")
 
 router = APIRouter(prefix="/api/v1", tags=["inputs of voice conversion"])
 
@@ -49,13 +52,13 @@ async def upload(request: Request, services: InjectedServices) -> dict[str, Any]
             entry = await shelf.add(
                 path, plain.file, plain.facts, Description(text=fields.text), fields.overwrite
             )
-    metadata = input_metadata(entry)
+    facts = input_metadata(entry)
     return {
         "success": True,
         "message": f"The input {entry.filename} was stored.",
         "filename": entry.filename,
-        "vc_input_metadata": metadata,
-        "vc_input_info": metadata,
+        "vc_input_metadata": facts,
+        "vc_input_info": facts,
         "timestamp": listing.now(),
     }
 
@@ -108,17 +111,5 @@ async def delete_matching(
 
 
 def input_metadata(entry: Entry) -> dict[str, Any]:
-    """An input as clients get it."""
-    return {
-        "filename": entry.filename,
-        "url": entry.path,
-        "text": entry.description.text,
-        "duration_seconds": round(entry.audio.seconds, 3),
-        "sample_rate": entry.audio.sample_rate,
-        "file_size_bytes": entry.audio.size_bytes,
-        "format": entry.audio.format,
-        "created_date": listing.moment(entry.created_at),
-        "last_used": listing.moment(entry.last_used),
-        "usage_count": entry.usage_count,
-        "folder_path": entry.folder,
-    }
+    """An input as clients get it: as a voice, less what only a voice has."""
+    return {name: fact for name, fact in metadata(entry).items() if name not in _OF_VOICES}

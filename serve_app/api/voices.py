@@ -19,6 +19,7 @@ from serve_app.api.tts_models import SpeechBody
 from serve_app.domain.errors import InvalidRequest, NotFound
 from serve_app.library.entries import Description, Entry, Filter
 from serve_app.library.paths import checked_path, safe_segment
+from serve_app.library.sidecar import metadata
 
 router = APIRouter(prefix="/api/v1", tags=["voices"])
 
@@ -86,10 +87,10 @@ async def upload(request: Request, services: InjectedServices) -> dict[str, Any]
     """
     async with read_form(request) as form:
         file = form.required_file("voice_file", "audio_file")
-        metadata = json_field("metadata", form.fields.get("metadata", "{}"))
-        if not isinstance(metadata, dict):
+        told = json_field("metadata", form.fields.get("metadata", "{}"))
+        if not isinstance(told, dict):
             raise InvalidRequest("metadata: a JSON object is expected.")
-        fields = validated(VoiceForm, {**metadata, **form.fields})
+        fields = validated(VoiceForm, {**told, **form.fields})
         folder = same_folder(fields.folder_path, fields.folder, fields.project)
         path = library_path(folder, file.filename or "")
         description = fields.applied_to(Description(name=PurePosixPath(path).stem))
@@ -115,7 +116,7 @@ async def voices(
     """Those that were uploaded and those that were put into the folder by hand."""
     wanted = listing.page_request(page, page_size, sort_by, sort_order)
     found = await services.library.voices.page(Filter(search, folder, tag), wanted)
-    return listing.listing(found, [voice_metadata(entry) for entry in found.entries], "voices")
+    return listing.listing(found, [metadata(entry) for entry in found.entries], "voices")
 
 
 @router.get("/voices/folders", summary="List the folders of voices")
@@ -210,33 +211,13 @@ def checked_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
     return parameters
 
 
-def voice_metadata(entry: Entry) -> dict[str, Any]:
-    """A voice as clients get it."""
-    return {
-        "filename": entry.filename,
-        "name": entry.description.name or PurePosixPath(entry.path).stem,
-        "url": entry.path,
-        "description": entry.description.description,
-        "duration_seconds": round(entry.audio.seconds, 3),
-        "sample_rate": entry.audio.sample_rate,
-        "file_size_bytes": entry.audio.size_bytes,
-        "format": entry.audio.format,
-        "default_parameters": entry.description.default_parameters,
-        "tags": list(entry.description.tags),
-        "created_date": listing.moment(entry.created_at),
-        "last_used": listing.moment(entry.last_used),
-        "usage_count": entry.usage_count,
-        "folder_path": entry.folder,
-    }
-
-
 def _answer(entry: Entry, message: str) -> dict[str, Any]:
-    metadata = voice_metadata(entry)
+    facts = metadata(entry)
     return {
         "success": True,
         "message": message,
         "filename": entry.filename,
-        "voice_metadata": metadata,
-        "voice_info": metadata,
+        "voice_metadata": facts,
+        "voice_info": facts,
         "timestamp": listing.now(),
     }

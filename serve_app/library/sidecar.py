@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import Any, cast
 
 from serve_app.domain.types import Shelf
@@ -42,7 +43,7 @@ def metadata(entry: Entry) -> dict[str, Any]:
     described = entry.description
     facts = {
         "filename": entry.filename,
-        "name": described.name or entry.filename,
+        "name": described.name or PurePosixPath(entry.path).stem,
         "url": entry.path,
         "description": described.description,
         "duration_seconds": round(entry.audio.seconds, 3),
@@ -87,7 +88,7 @@ def _understood(path: str, told: Mapping[str, object]) -> Sidecar:
         Description(
             description=_text(told.get("description")),
             text=_text(told.get("text")),
-            name="" if name == path.split("/")[-1] else name,
+            name="" if name in (PurePosixPath(path).name, PurePosixPath(path).stem) else name,
             tags=_tags(told.get("tags")),
             default_parameters=_parameters(told.get("default_parameters")),
         ),
