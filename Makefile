@@ -2,27 +2,31 @@
 # bootstrapped into the environment when not; plain pip works too: make serve INSTALLER=pip
 PYTHON ?= python3
 VENV ?= .venv
+CHATTERBOX_VENV ?= .venv-chatterbox
 INSTALLER ?= uv
 CONFIG ?= configs/serve.yaml
 ARGS ?=
 
 BIN := $(VENV)/bin
+CHATTERBOX_BIN := $(CHATTERBOX_VENV)/bin
 UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 ifeq ($(INSTALLER),uv)
 INSTALL = $(UV) pip install --quiet --python $(BIN)/python --compile-bytecode
+CHATTERBOX_INSTALL = $(UV) pip install --quiet --python $(CHATTERBOX_BIN)/python --compile-bytecode
 else
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+CHATTERBOX_INSTALL = $(CHATTERBOX_BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev serve test check format bench bench-library bench-conversion consistency \
-	lock clean
+	setup-chatterbox setup-dev-chatterbox test-chatterbox check-chatterbox lock clean
 
 help:  ## Show the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 serve: setup  ## Start the service on 127.0.0.1:7860 (ARGS="--port 8000")
 	@$(BIN)/serve-app up --config $(CONFIG) $(ARGS)
@@ -75,11 +79,33 @@ $(VENV)/.dev: requirements/dev.txt requirements/recordings.txt $(VENV)/.base
 	@$(INSTALL) --require-hashes --no-deps -r requirements/recordings.txt
 	@touch $@
 
+setup-chatterbox: $(CHATTERBOX_VENV)/.chatterbox  ## Create an environment with torch and Chatterbox (gigabytes)
+
+$(CHATTERBOX_VENV)/.chatterbox: requirements/base.txt requirements/build.txt requirements/chatterbox.txt pyproject.toml | $(BIN)/python
+	@echo "Installing torch and Chatterbox into $(CHATTERBOX_VENV) (once; some gigabytes) ..."
+	@test -x $(CHATTERBOX_BIN)/python || $(PYTHON) -m venv $(CHATTERBOX_VENV)
+	@$(CHATTERBOX_INSTALL) --require-hashes --no-deps -r requirements/chatterbox.txt -r requirements/build.txt
+	@$(CHATTERBOX_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+test-chatterbox: setup-dev-chatterbox  ## Run the tests of Chatterbox, with random weights on the CPU
+	$(CHATTERBOX_BIN)/pytest tests/chatterbox $(ARGS)
+
+check-chatterbox: setup-dev setup-dev-chatterbox  ## Check the types of the Chatterbox engine
+	$(BIN)/pyright -p pyrightconfig.chatterbox.json
+
+setup-dev-chatterbox: $(CHATTERBOX_VENV)/.dev
+
+$(CHATTERBOX_VENV)/.dev: requirements/dev.txt requirements/recordings.txt $(CHATTERBOX_VENV)/.chatterbox
+	@$(CHATTERBOX_INSTALL) --require-hashes --no-deps -r requirements/dev.txt -r requirements/recordings.txt
+	@touch $@
+
 lock: | $(BIN)/python  ## Compile the hashed pins again
 	$(COMPILE) pyproject.toml -o requirements/base.txt
 	$(COMPILE) requirements/build.in -c requirements/base.txt -o requirements/build.txt
 	$(COMPILE) pyproject.toml --group dev -c requirements/base.txt -c requirements/build.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra chatterbox -c requirements/base.txt -c requirements/build.txt -c requirements/dev.txt -o requirements/chatterbox.txt
 	$(COMPILE) requirements/recordings.in --no-deps -o requirements/recordings.txt
 
 clean:  ## Remove the environment and caches
-	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(CHATTERBOX_VENV) .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -83,7 +83,7 @@ class FirstComeQueue:
 
     def add(self, work: Listener, now: float) -> Stream[Listener]:
         """Enqueue a new stream behind all others."""
-        stream = Stream(work, len(self._waiting), arrived_at=now)
+        stream = Stream(work, now)
         self._waiting.append(stream)
         return stream
 

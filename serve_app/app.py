@@ -23,6 +23,6 @@ def build(args: dict[str, Any]) -> Application:
         pydantic.ValidationError: a setting is unknown or out of range.
     """
     settings = Settings(**args)
-    speech = SpeechDeployment.bind(settings.engine)
+    speech = SpeechDeployment.bind(settings)
     conversion = ConversionDeployment.bind(settings, speech)
     return IngressDeployment.bind(settings, speech, conversion)

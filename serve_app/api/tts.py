@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import ValidationError
@@ -100,9 +101,14 @@ def _job(services: Services, plan: SpeechPlan, body: SpeechBody, voice: Voice) -
 
 
 def _chunks(services: Services, plan: SpeechPlan, voice: Voice) -> AsyncGenerator[PcmChunk, None]:
-    """The engine's own speech, given the voice of a recording where one was asked for."""
+    """The speech, in the voice of a recording where one was asked for.
+
+    Where the engine speaks in its own voice only, its speech is converted.
+    """
     if voice.recording is None:
         return services.speech.speak(plan.request)
+    if services.speech.capabilities.reference is not None:
+        return services.speech.speak(replace(plan.request, reference=voice.recording))
     request_id = plan.request.request_id
     return services.conversion.convert(
         ConversionRequest(plan.request, voice.recording, request_id=request_id)

@@ -52,9 +52,7 @@ class ConversionDeployment:
 
     def check_health(self) -> None:
         """Called by Serve; raising has this replica replaced."""
-        stalled = self._converter.thread.stalled_for()
-        if stalled > self._settings.conversion.stall_timeout_s:
-            raise RuntimeError(f"The engine has been stuck in one step for {stalled:.0f} s.")
+        self._converter.thread.check_health(self._settings.conversion.stall_timeout_s)
 
     def _load(self, options: dict[str, Any]) -> None:
         self._options = options

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, closing
 from typing import Any
 
 from serve_app.deployments.engine_thread import EngineThread
-from serve_app.deployments.profiles import VoiceProfiles
+from serve_app.deployments.profiles import SourceProfiles, VoiceProfiles
 from serve_app.deployments.recordings import Recordings
 from serve_app.domain.errors import SpeechServiceError
-from serve_app.domain.protocols import Conversion, ConversionEngine, SpeechBackend
+from serve_app.domain.protocols import Conversion, ConversionEngine, SpeechBackend, Steps
 from serve_app.domain.types import (
     Capabilities,
     ConversionCapabilities,
@@ -39,13 +39,15 @@ class Converter:
         self._engine = engine
         self._recordings = recordings
         self._speech = speech
-        self._profiles = VoiceProfiles(engine, recordings, speech)
-        self.thread = EngineThread()
+        capabilities = engine.capabilities
+        self._voices = VoiceProfiles(engine, capabilities.name, capabilities.target, recordings)
+        self._sources = SourceProfiles(engine, recordings, speech)
+        self.thread = EngineThread.of(engine)
 
     async def warm_up(self) -> None:
         """Get to know the default voice of the speech engine before somebody waits for it."""
         with contextlib.suppress(SpeechServiceError):  # then the first request asks again
-            await self._profiles.of_source(SpeechRequest(chunks=(), seed=1))
+            await self._sources.of(SpeechRequest(chunks=(), seed=1))
 
     async def convert(self, request: ConversionRequest) -> AsyncGenerator[PcmChunk, None]:
         """Stream the conversion of `request`; closing the generator frees the engine."""
@@ -59,13 +61,13 @@ class Converter:
 
     async def _begin(self, request: ConversionRequest) -> Conversion:
         source, target = await asyncio.gather(
-            self._profiles.of_source(request.source), self._profiles.of_target(request.target)
+            self._sources.of(request.source), self._voices.of(request.target)
         )
         return self._engine.convert(source, target, request.joining)
 
     async def _steps(
         self, source: StoredAudio | SpeechRequest, conversion: Conversion
-    ) -> AsyncGenerator[Generator[PcmChunk, None, None], None]:
+    ) -> AsyncGenerator[Steps, None]:
         """What the engine has to do, as the source comes in; nothing is read ahead of it."""
         async with aclosing(self._samples(source)) as pieces:
             async for samples in pieces:

@@ -1,7 +1,6 @@
-"""The thread of an engine, its time given out by deadline.
+"""The thread of an engine: requests arrive on the event loop, the engine blocks.
 
-Requests arrive on the event loop; the engine blocks. What a request wants is a generator of the
-engine, and the thread steps the one whose listener would run dry first (`domain/deadline.py`).
+The thread runs the engine's core: one that serves many listeners with each step, or `Turns`.
 """
 
 from __future__ import annotations
@@ -11,59 +10,89 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar, cast
 
-from serve_app.domain.deadline import DeadlineQueue, Stream
-from serve_app.domain.errors import GenerationFailed, SpeechServiceError
-from serve_app.domain.types import PcmChunk
+from serve_app.deployments.turns import Turns
+from serve_app.domain.deadline import Stream
+from serve_app.domain.errors import EngineBroken, GenerationFailed, SpeechServiceError
+from serve_app.domain.protocols import BatchingEngine, Core
+from serve_app.domain.types import EngineLoad, PcmChunk
 
 logger = logging.getLogger(__name__)
 
-Steps = Generator[PcmChunk, None, None]
+Task = TypeVar("Task")
+
+_BROKEN = "The speech engine broke and is being replaced."
 
 
 @dataclass(slots=True, eq=False)
-class _Work:
-    """What the thread steps for one listener, and the way back to who waits for it."""
+class _Mailbox:
+    """The way from the thread back to who waits on the event loop."""
 
-    request_id: str
-    steps: Steps
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     results: asyncio.Queue[PcmChunk | SpeechServiceError | None] = field(
         default_factory=lambda: asyncio.Queue[PcmChunk | SpeechServiceError | None]()
-    )  # None ends the steps
+    )  # None is the end of a task
 
-    def deliver(self, result: PcmChunk | SpeechServiceError | None) -> None:
+    def put(self, result: PcmChunk | SpeechServiceError | None) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             self.loop.call_soon_threadsafe(self.results.put_nowait, result)
 
 
-class EngineThread:
+class EngineThread(Generic[Task]):
     """Lets many requests share one blocking engine."""
 
-    def __init__(self) -> None:
-        self._queue: DeadlineQueue[_Work] = DeadlineQueue()
+    def __init__(self, core: Core[Task]) -> None:
+        self._core = core
         self._changed = threading.Condition()
+        self._arrived: list[Stream[Task]] = []
+        self._left: list[Stream[Task]] = []
+        self._mailboxes: dict[Stream[Task], _Mailbox] = {}
         self._step_began: float | None = None
         self._closing = False
+        self._broken = False
         threading.Thread(target=self._run, name="engine", daemon=True).start()
 
-    def listener(self, request_id: str) -> Listener:
-        """A new place in the queue, for a request whose steps come bit by bit."""
+    @classmethod
+    def of(cls, engine: object) -> EngineThread[Any]:
+        """The thread of an engine: on its own core if it has one, else by turns."""
+        if isinstance(engine, BatchingEngine):
+            return EngineThread(cast(BatchingEngine[Any], engine).core())
+        return EngineThread(Turns())
+
+    @property
+    def load(self) -> EngineLoad:
+        """How busy the engine is."""
+        return self._core.load
+
+    def listener(self, request_id: str) -> Listener[Task]:
+        """A new place in the queue, for a request whose tasks come bit by bit."""
         return Listener(self, request_id)
 
-    async def run(self, request_id: str, steps: Steps) -> AsyncGenerator[PcmChunk, None]:
-        """Yield what `steps` makes, as it is made; closing the generator frees its turn.
+    async def run(self, request_id: str, task: Task) -> AsyncGenerator[PcmChunk, None]:
+        """Yield what comes of `task`, as it is made; closing the generator abandons the rest.
 
         Raises:
             SpeechServiceError: as the engine raised it; GenerationFailed for anything else.
         """
         with contextlib.closing(self.listener(request_id)) as listener:
-            async with aclosing(listener.run(steps)) as chunks:
+            async with aclosing(listener.run(task)) as chunks:
                 async for chunk in chunks:
                     yield chunk
+
+    def check_health(self, stall_timeout: float) -> None:
+        """Whether the engine can go on.
+
+        Raises:
+            RuntimeError: it broke, or has been in one step for more than `stall_timeout` seconds.
+        """
+        if self._broken:
+            raise RuntimeError("The engine broke; the log says why.")
+        if (stalled := self.stalled_for()) > stall_timeout:
+            raise RuntimeError(f"The engine has been stuck in one step for {stalled:.0f} s.")
 
     def stalled_for(self) -> float:
         """Seconds the engine has been busy with its present step; 0 when it is idle."""
@@ -76,79 +105,95 @@ class EngineThread:
             self._closing = True
             self._changed.notify()
 
-    def enqueue(self, place: Stream[_Work] | None, work: _Work) -> Stream[_Work]:
-        """Queue `work`, in the place its listener has already or in a new one."""
-        with self._changed:
-            now = time.monotonic()
-            if place is None:
-                place = self._queue.add(work, now)
-            else:
-                place.work = work
-                self._queue.put_back(place, 0.0, now)
-            self._changed.notify()
-        return place
+    def enqueue(self, place: Stream[Task], mailbox: _Mailbox) -> None:
+        """Queue the task of a listener.
 
-    def leave(self, place: Stream[_Work]) -> None:
+        Raises:
+            GenerationFailed: the engine broke.
+        """
+        with self._changed:
+            if self._broken:
+                raise GenerationFailed(_BROKEN)
+            self._mailboxes[place] = mailbox
+            self._arrived.append(place)
+            self._changed.notify()
+
+    def leave(self, place: Stream[Task]) -> None:
         """Give up a place in the queue."""
         with self._changed:
-            self._queue.cancel(place)
+            if self._mailboxes.pop(place, None) is not None:
+                self._left.append(place)
+                self._changed.notify()
 
     def _run(self) -> None:
-        while (stream := self._next()) is not None:
-            self._step_began = time.monotonic()
-            chunk = _step(stream.work)
-            self._step_began = None
-            if chunk is not None:
-                with self._changed:
-                    self._queue.put_back(stream, chunk.seconds, time.monotonic())
-                stream.work.deliver(chunk)
+        try:
+            while self._wait_for_work():
+                self._step_began = time.monotonic()
+                deliveries = self._core.step()
+                self._step_began = None
+                for delivery in deliveries:
+                    self._deliver(delivery.stream, delivery.result)
+        except Exception as error:
+            # The edge of the engine: whatever it is, nothing more can be made here.
+            logger.exception("The engine broke")
+            self._break(error)
 
-    def _next(self) -> Stream[_Work] | None:
+    def _wait_for_work(self) -> bool:
+        """Hand the core who came and who left; False when there is nothing more to do."""
         with self._changed:
-            while (stream := self._queue.take(time.monotonic())) is None and not self._closing:
+            while not (self._arrived or self._left or self._core.busy or self._closing):
                 self._changed.wait()
-        return stream
+            arrived, self._arrived = self._arrived, []
+            left, self._left = self._left, []
+        for stream in arrived:
+            self._core.add(stream)
+        for stream in left:
+            self._core.remove(stream)
+        return self._core.busy or not self._closing
+
+    def _deliver(self, stream: Stream[Task], result: PcmChunk | SpeechServiceError | None) -> None:
+        with self._changed:
+            mailbox = self._mailboxes.get(stream)
+            if not isinstance(result, PcmChunk):
+                self._mailboxes.pop(stream, None)
+        if mailbox is not None:
+            mailbox.put(result)
+
+    def _break(self, error: Exception) -> None:
+        with self._changed:
+            self._broken = True
+            self._step_began = None
+            waiting, self._mailboxes = list(self._mailboxes.values()), {}
+        message = error.message if isinstance(error, EngineBroken) else _BROKEN
+        for mailbox in waiting:
+            mailbox.put(GenerationFailed(message))
 
 
-class Listener:
-    """One request's place in the queue, kept over all the steps that are run for it.
+class Listener(Generic[Task]):
+    """One request's place in the queue, kept over all the tasks that are run for it.
 
     What it has heard counts for all of them, so a conversion whose source comes bit by bit is as
     urgent as its listener is near to running dry.
     """
 
-    def __init__(self, thread: EngineThread, request_id: str) -> None:
+    def __init__(self, thread: EngineThread[Task], request_id: str) -> None:
         self._thread = thread
         self._request_id = request_id
-        self._place: Stream[_Work] | None = None
+        self._place: Stream[Task] | None = None
 
-    async def run(self, steps: Steps) -> AsyncGenerator[PcmChunk, None]:
-        """Yield what `steps` makes; run it to its end before the next. See `EngineThread.run`."""
-        work = _Work(self._request_id, steps)
-        self._place = self._thread.enqueue(self._place, work)
-        while (result := await work.results.get()) is not None:
+    async def run(self, task: Task) -> AsyncGenerator[PcmChunk, None]:
+        """Yield what comes of `task`; run it to its end before the next. See `EngineThread.run`."""
+        if self._place is None:
+            self._place = Stream(task, time.monotonic(), self._request_id)
+        self._place.work = task
+        mailbox = _Mailbox()
+        self._thread.enqueue(self._place, mailbox)
+        while (result := await mailbox.results.get()) is not None:
             if isinstance(result, SpeechServiceError):
                 raise result
             yield result
 
     def close(self) -> None:
-        """Leave the queue: nothing more is stepped for this request."""
+        """Leave the queue: nothing more is made for this request."""
         if self._place is not None:
             self._thread.leave(self._place)
-
-
-def _step(work: _Work) -> PcmChunk | None:
-    """One step; the chunk it made, or None after the end of the steps was delivered."""
-    try:
-        chunk = next(work.steps, None)
-    except SpeechServiceError as error:
-        work.deliver(error)
-        return None
-    except Exception:
-        # The edge of the engine's thread: one broken request must not end the others.
-        logger.exception("The engine failed, request %s", work.request_id)
-        work.deliver(GenerationFailed("The speech engine failed while it was speaking."))
-        return None
-    if chunk is None:
-        work.deliver(None)
-    return chunk

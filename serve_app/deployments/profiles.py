@@ -1,6 +1,6 @@
 """What an engine knows of each voice, found out once.
 
-A profile is kept in memory by the content of the recording, and that of a target also in the store,
+A profile is kept in memory by the content of the recording, and that of a voice also in the store,
 so that a new replica does not pay again.
 """
 
@@ -10,16 +10,23 @@ import asyncio
 import contextlib
 import hashlib
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Generic, TypeVar
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from serve_app.audio.wav import pcm_bytes
 from serve_app.deployments.recordings import Recordings
 from serve_app.domain.errors import NotFound, VoiceNotFound
-from serve_app.domain.protocols import ConversionEngine, SpeechBackend
-from serve_app.domain.types import PcmChunk, Samples, Shelf, SpeechRequest, StoredAudio
+from serve_app.domain.protocols import ConversionEngine, SpeechBackend, VoiceLearner
+from serve_app.domain.types import (
+    Listening,
+    PcmChunk,
+    Samples,
+    Shelf,
+    SpeechRequest,
+    StoredAudio,
+)
 
 Profile = TypeVar("Profile")
 _REMEMBERED = 512
@@ -34,73 +41,91 @@ _PASSAGE = (
 """What a built-in voice is asked to say, so that it can be known before it speaks."""
 
 
-class VoiceProfiles(Generic[Profile]):
-    """The profiles of one conversion engine."""
+class _Once(Generic[Profile]):
+    """Profiles in memory: one search for each key at a time, whoever of those that wait leaves."""
 
-    def __init__(
-        self, engine: ConversionEngine[Profile], recordings: Recordings, speech: SpeechBackend
-    ) -> None:
-        self._engine = engine
-        self._recordings = recordings
-        self._speech = speech
+    def __init__(self) -> None:
         self._known: OrderedDict[str, asyncio.Task[Profile]] = OrderedDict()
 
-    async def of_target(self, audio: StoredAudio) -> Profile:
+    async def get(self, key: str, find: Callable[[], Coroutine[Any, Any, Profile]]) -> Profile:
+        task = self._known.get(key)
+        if task is None or (task.done() and (task.cancelled() or task.exception())):
+            task = self._known[key] = asyncio.create_task(find())
+        self._known.move_to_end(key)
+        if len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        return await asyncio.shield(task)
+
+
+class VoiceProfiles(Generic[Profile]):
+    """What one engine knows of the voices in the library."""
+
+    def __init__(
+        self,
+        engine: VoiceLearner[Profile],
+        name: str,
+        listening: Listening,
+        recordings: Recordings,
+    ) -> None:
+        self._engine = engine
+        self._name = name
+        self._listening = listening
+        self._recordings = recordings
+        self._once: _Once[Profile] = _Once()
+
+    async def of(self, audio: StoredAudio) -> Profile:
         """The profile of a voice to speak in.
 
         Raises:
             InvalidRequest: there is no voice in the recording.
             NotFound: the recording is gone.
         """
-        return await self._once(f"target {audio.digest}", lambda: self._target(audio))
+        return await self._once.get(audio.digest, lambda: self._find(audio))
 
-    async def of_source(self, source: StoredAudio | SpeechRequest) -> Profile | None:
-        """The profile of who speaks in the source, or None where the engine does not ask for it."""
-        if not self._engine.capabilities.source_seconds:
-            return None
-        if isinstance(source, SpeechRequest):
-            voice = source.voice or self._speech.capabilities.voices[0]
-            return await self._once(f"speaker {voice}", lambda: self._speaker(source))
-        return await self._once(f"source {source.digest}", lambda: self._recorded(source))
-
-    async def _once(self, key: str, find: Callable[[], Awaitable[Profile]]) -> Profile:
-        """One search for each key at a time, whoever of those that wait for it leaves."""
-        task = self._known.get(key)
-        if task is None or (task.done() and (task.cancelled() or task.exception())):
-            task = self._known[key] = asyncio.ensure_future(find())  # type: ignore[arg-type]
-        self._known.move_to_end(key)
-        if len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
-        return await asyncio.shield(task)
-
-    async def _target(self, audio: StoredAudio) -> Profile:
-        name = f"{audio.digest}.{self._engine.capabilities.name}"
+    async def _find(self, audio: StoredAudio) -> Profile:
+        name = f"{audio.digest}.{self._name}"
         with contextlib.suppress(NotFound, ValueError):  # new, or of another version
             return self._engine.load(await self._recordings.read_note(audio.shelf, name))
-        seconds = self._engine.capabilities.target_seconds
-        samples = await self._recordings.sample(audio, seconds)
-        if audio.seconds <= seconds and digest_of(samples) != audio.digest:
+        samples = await self._recordings.listen(audio, self._listening)
+        if audio.seconds <= self._listening.seconds and digest_of(samples) != audio.digest:
             raise VoiceNotFound("The voice was replaced just now.", "Ask again.")
-        profile = await self._analyse(samples)
+        profile = await asyncio.to_thread(self._engine.analyse, samples)
         if audio.shelf is Shelf.VOICES:  # others came with a request, and are not kept
             await self._recordings.write_note(audio.shelf, name, self._engine.dump(profile))
         return profile
 
+
+class SourceProfiles(Generic[Profile]):
+    """What a conversion engine knows of those who speak in its sources."""
+
+    def __init__(
+        self, engine: ConversionEngine[Profile], recordings: Recordings, speech: SpeechBackend
+    ) -> None:
+        self._engine = engine
+        self._listening = Listening(engine.capabilities.source_seconds, spread=True)
+        self._recordings = recordings
+        self._speech = speech
+        self._once: _Once[Profile] = _Once()
+
+    async def of(self, source: StoredAudio | SpeechRequest) -> Profile | None:
+        """The profile of who speaks in the source, or None where the engine does not ask for it."""
+        if not self._listening.seconds:
+            return None
+        if isinstance(source, SpeechRequest):
+            voice = source.voice or self._speech.capabilities.voices[0]
+            return await self._once.get(f"speaker {voice}", lambda: self._speaker(source))
+        return await self._once.get(source.digest, lambda: self._recorded(source))
+
     async def _recorded(self, source: StoredAudio) -> Profile:
-        seconds = self._engine.capabilities.source_seconds
-        return await self._analyse(await self._recordings.sample(source, seconds))
+        samples = await self._recordings.listen(source, self._listening)
+        return await asyncio.to_thread(self._engine.analyse, samples)
 
     async def _speaker(self, request: SpeechRequest) -> Profile:
         calibration = SpeechRequest(
             _PASSAGE, seed=1, voice=request.voice, request_id=request.request_id
         )
-        heard = await _collect(
-            self._speech.speak(calibration), self._engine.capabilities.source_seconds
-        )
-        return await self._analyse(heard)
-
-    async def _analyse(self, samples: Samples) -> Profile:
-        return await asyncio.to_thread(self._engine.analyse, samples)
+        heard = await _collect(self._speech.speak(calibration), self._listening.seconds)
+        return await asyncio.to_thread(self._engine.analyse, heard)
 
 
 def digest_of(samples: Samples) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from serve_app.audio.decode import LIBRARY_RATE
 from serve_app.audio.wav import BYTES_PER_SAMPLE, HEADER_BYTES
-from serve_app.domain.types import Samples, Shelf, StoredAudio
+from serve_app.domain.types import Listening, Samples, Shelf, StoredAudio
 from serve_app.library.blobs import Blobs, open_blobs
 from serve_app.settings import StorageSettings
 
@@ -50,14 +50,15 @@ class Recordings:
                 half = data[whole:]
                 yield np.frombuffer(data[:whole], "<i2").astype(np.int16, copy=False)
 
-    async def sample(self, audio: StoredAudio, seconds: float) -> Samples:
-        """At most `seconds` of a recording, spread evenly over it, [n].
+    async def listen(self, audio: StoredAudio, listening: Listening) -> Samples:
+        """As much of a recording as an engine wants to hear, [n].
 
         Raises:
             NotFound: the recording is gone.
         """
+        seconds = listening.seconds
         stretches = [(0.0, seconds)]
-        if audio.seconds > seconds:
+        if listening.spread and audio.seconds > seconds:
             count = max(1, round(seconds / _STRETCH_SECONDS))
             apart = (audio.seconds - seconds / count) / max(1, count - 1)
             stretches = [(index * apart, seconds / count) for index in range(count)]

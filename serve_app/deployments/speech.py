@@ -12,44 +12,43 @@ from typing import Any
 
 from ray import serve
 
-from serve_app.deployments.engine_thread import EngineThread
 from serve_app.deployments.loopback import keep_replica_ports_on_loopback
+from serve_app.deployments.recordings import Recordings
+from serve_app.deployments.speaker import Speaker
 from serve_app.domain.types import PcmChunk, SpeechRequest
 from serve_app.engines.registry import create_speech_engine
-from serve_app.settings import EngineSettings
+from serve_app.settings import Settings
 
 
 @serve.deployment(name="Speech")
 class SpeechDeployment:
     """Speaks `SpeechRequest`s. `user_config` replaces engine options without a restart."""
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: Settings) -> None:
         keep_replica_ports_on_loopback()
-        self._settings = settings
-        self._load(settings.options)
+        self._settings = settings.engine
+        self._recordings = Recordings.open(settings.storage)
+        self._load(settings.engine.options)
 
     def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Load the engine anew when a config deploy changes its options."""
         options = {**self._settings.options, **user_config}
         if options != self._options:
-            replaced = self._thread
+            replaced = self._speaker
             self._load(options)
-            replaced.close()
+            replaced.thread.close()
 
     async def speak(self, request: SpeechRequest) -> AsyncGenerator[PcmChunk, None]:
-        """Stream the speech of one request; cancelling it frees the engine within one chunk."""
-        speech = self._thread.run(request.request_id, self._engine.speak(request))
-        async with aclosing(speech) as chunks:
+        """Stream the speech of one request; cancelling it frees the engine within one step."""
+        async with aclosing(self._speaker.speak(request)) as chunks:
             async for chunk in chunks:
                 yield chunk
 
     def check_health(self) -> None:
         """Called by Serve; raising has this replica replaced."""
-        stalled = self._thread.stalled_for()
-        if stalled > self._settings.stall_timeout_s:
-            raise RuntimeError(f"The engine has been stuck in one step for {stalled:.0f} s.")
+        self._speaker.thread.check_health(self._settings.stall_timeout_s)
 
     def _load(self, options: dict[str, Any]) -> None:
         self._options = options
-        self._engine = create_speech_engine(self._settings.name, options)
-        self._thread = EngineThread()
+        engine = create_speech_engine(self._settings.name, options)
+        self._speaker = Speaker(engine, self._recordings)

@@ -16,7 +16,7 @@ See docs/adr/0004-deadline-scheduling.md.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -34,8 +34,9 @@ class Stream(Generic[T]):
     """One listener's place in the queue; `work` is whatever the owner of the queue steps."""
 
     work: T
-    number: int  # in the order of arrival
     arrived_at: float  # seconds, monotonic
+    request_id: str = ""
+    number: int = field(default_factory=itertools.count().__next__)  # in the order of arrival
     started_at: float | None = None  # when it would have begun to play, had it never run dry
     delivered: float = 0.0  # seconds of audio so far
     cancelled: bool = False
@@ -66,11 +67,10 @@ class DeadlineQueue(Generic[T]):
 
     def __init__(self) -> None:
         self._waiting: dict[Stream[T], None] = {}  # in the order in which they were queued
-        self._numbers = itertools.count()
 
     def add(self, work: T, now: float) -> Stream[T]:
         """Enqueue a new stream that wants its first audio."""
-        stream = Stream(work, next(self._numbers), arrived_at=now)
+        stream = Stream(work, now)
         self._waiting[stream] = None
         return stream
 

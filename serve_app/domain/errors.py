@@ -13,7 +13,8 @@
     ├── NotFound
     │   └── VoiceNotFound
     ├── GenerationFailed            an engine broke while it spoke
-    │   └── GenerationTimedOut
+    │   ├── GenerationTimedOut
+    │   └── EngineBroken            ... and cannot go on: its replica is to be replaced
     └── Unavailable                 try again later; carries `retry_after` seconds
         ├── Overloaded
         ├── ModelNotLoaded
@@ -85,6 +86,10 @@ class GenerationFailed(SpeechServiceError):
 
 class GenerationTimedOut(GenerationFailed):
     """An engine produced no audio for longer than the configured time."""
+
+
+class EngineBroken(GenerationFailed):
+    """An engine cannot go on; whoever runs it has to start another."""
 
 
 class Unavailable(SpeechServiceError):

@@ -54,6 +54,32 @@ class Sampling:
     repetition_penalty: float | None = None
 
 
+class Shelf(StrEnum):
+    """A root of the library: what lies below it, and under which name the API shows it."""
+
+    VOICES = "voices"
+    VC_INPUTS = "vc_inputs"
+    OUTPUTS = "outputs"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAudio:
+    """Audio that each process of the service can read from the store: a 16-bit mono WAV file."""
+
+    shelf: Shelf
+    key: str  # below the root of its shelf; may be hidden
+    digest: str  # SHA-256 of its samples as little-endian bytes, hexadecimal
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """How much of a recording an engine wants to hear, to know the voice in it."""
+
+    seconds: float  # at most
+    spread: bool  # in stretches over all of it; else from its beginning
+
+
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
     """One utterance to speak: text already cleaned and cut into chunks the engine speaks well."""
@@ -62,6 +88,7 @@ class SpeechRequest:
     seed: int  # >= 1; the same request with the same seed gives the same samples
     language: str = "en"
     voice: str | None = None  # a built-in voice of the engine; None is its default
+    reference: StoredAudio | None = None  # a voice for engines that take a reference
     speed: float = 1.0  # 0.5..2.0; engines without `native_speed` are always given 1.0
     sampling: Sampling = field(default_factory=Sampling)
     request_id: str = ""
@@ -80,24 +107,7 @@ class Capabilities:
     max_chunk_chars: int  # the longest chunk of text it speaks well
     first_chunk_chars: int  # the longest first chunk that still lets audio start early
     scripts: tuple[str, ...] | None  # Unicode script names it pronounces ("LATIN"); None is any
-
-
-class Shelf(StrEnum):
-    """A root of the library: what lies below it, and under which name the API shows it."""
-
-    VOICES = "voices"
-    VC_INPUTS = "vc_inputs"
-    OUTPUTS = "outputs"
-
-
-@dataclass(frozen=True, slots=True)
-class StoredAudio:
-    """Audio that each process of the service can read from the store: a 16-bit mono WAV file."""
-
-    shelf: Shelf
-    key: str  # below the root of its shelf; may be hidden
-    digest: str  # SHA-256 of its samples as little-endian bytes, hexadecimal
-    seconds: float
+    reference: Listening | None = None  # of a recording whose voice it speaks in; None if it cannot
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +135,7 @@ class ConversionCapabilities:
     name: str
     sample_rate: int  # Hz of what goes in and of what comes out
     source_seconds: float  # of the source it wants to have heard before it begins; 0 is nothing
-    target_seconds: float  # of the target voice it listens to at most
+    target: Listening  # of the voice to speak in
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,3 +145,14 @@ class BackendStatus:
     running: int
     starting: int
     failure: str | None = None  # a one-line reason when replicas cannot start
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLoad:
+    """How busy an engine is now."""
+
+    running: int = 0  # requests that are being made
+    waiting: int = 0  # requests that are not begun
+    batch_size: float = 0.0  # requests served by one step of the model, recently
+    cache_use: float = 0.0  # 0..1 of the memory that holds running requests
+    real_time_factor: float = 0.0  # seconds of work for each second of audio, recently

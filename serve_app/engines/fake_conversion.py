@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from serve_app.domain.errors import GenerationFailed, InvalidAudio
-from serve_app.domain.types import ConversionCapabilities, Joining, PcmChunk, Samples
+from serve_app.domain.types import ConversionCapabilities, Joining, Listening, PcmChunk, Samples
 
 SAMPLE_RATE = 24_000
 HELD_BACK = 1_200  # samples by which the output lags behind, 50 ms
@@ -27,7 +27,7 @@ _PROFILE = struct.Struct("<4sd")
 _VERSION = b"FVC1"
 
 CAPABILITIES = ConversionCapabilities(
-    name="fake", sample_rate=SAMPLE_RATE, source_seconds=0.0, target_seconds=10.0
+    name="fake", sample_rate=SAMPLE_RATE, source_seconds=0.0, target=Listening(10.0, spread=True)
 )
 
 

@@ -18,8 +18,8 @@ import uvicorn
 from serve_app.api.app import create_app
 from serve_app.api.opening import open_services
 from serve_app.deployments.converter import Converter
-from serve_app.deployments.engine_thread import EngineThread
 from serve_app.deployments.recordings import Recordings
+from serve_app.deployments.speaker import Speaker
 from serve_app.domain.protocols import ConversionEngine, SpeechEngine
 from serve_app.domain.types import (
     BackendStatus,
@@ -37,9 +37,9 @@ from serve_app.settings import Settings
 class DirectBackend:
     """Speaks on a thread of this process, and counts the streams that are open."""
 
-    def __init__(self, engine: SpeechEngine) -> None:
+    def __init__(self, engine: SpeechEngine, settings: Settings) -> None:
         self.engine = engine
-        self.thread = EngineThread()
+        self.speaker = Speaker(engine, Recordings.open(settings.storage))
         self.running = 1
         self.open_streams = 0
 
@@ -53,8 +53,7 @@ class DirectBackend:
     async def speak(self, request: SpeechRequest) -> AsyncGenerator[PcmChunk, None]:
         self.open_streams += 1
         try:
-            speech = self.thread.run(request.request_id, self.engine.speak(request))
-            async with aclosing(speech) as chunks:
+            async with aclosing(self.speaker.speak(request)) as chunks:
                 async for chunk in chunks:
                     yield chunk
         finally:
@@ -151,7 +150,7 @@ def running_api(
 ) -> Iterator[RunningApi]:
     """Serve the engines over real HTTP until the block is left; files lie below `folder`."""
     settings = settings or settings_in(folder)
-    speech = DirectBackend(engine)
+    speech = DirectBackend(engine, settings)
     converting = DirectConversion(conversion or FakeConversionEngine(), settings, speech)
     recorder = CountingRecorder()
     app = create_app(settings, lambda: open_services(settings, speech, converting, recorder))
@@ -159,7 +158,7 @@ def running_api(
         api = RunningApi(url, speech, converting, folder, recorder)
         with api.client:
             yield api
-    speech.thread.close()
+    speech.speaker.thread.close()
     converting.converter.thread.close()
 
 

@@ -25,7 +25,7 @@ class Worker:
 
     def __init__(self, engine: SpeechEngine) -> None:
         self.engine = engine
-        self.thread = EngineThread()
+        self.thread = EngineThread.of(engine)
 
     def speak(self, wanted: SpeechRequest) -> AsyncGenerator[PcmChunk, None]:
         return self.thread.run(wanted.request_id, self.engine.speak(wanted))

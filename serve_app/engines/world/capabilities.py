@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from serve_app.domain.types import ConversionCapabilities
+from serve_app.domain.types import ConversionCapabilities, Listening
 
 SAMPLE_RATE = 24_000
 
@@ -10,5 +10,5 @@ CAPABILITIES = ConversionCapabilities(
     name="world",
     sample_rate=SAMPLE_RATE,
     source_seconds=20.0,
-    target_seconds=60.0,
+    target=Listening(60.0, spread=True),
 )
