@@ -13,6 +13,9 @@ UV := $(shell command -v uv 2>/dev/null || echo $(BIN)/uv)
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
+# A config whose engines are Chatterbox's runs in the environment that has torch.
+NEEDS_TORCH := $(shell grep -s 'name: chatterbox' $(CONFIG))
+
 ifeq ($(INSTALLER),uv)
 INSTALL = $(UV) pip install --quiet --python $(BIN)/python --compile-bytecode
 CHATTERBOX_INSTALL = $(UV) pip install --quiet --python $(CHATTERBOX_BIN)/python --compile-bytecode
@@ -28,8 +31,8 @@ endif
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-serve: setup  ## Start the service on 127.0.0.1:7860 (ARGS="--port 8000")
-	@$(BIN)/serve-app up --config $(CONFIG) $(ARGS)
+serve: $(if $(NEEDS_TORCH),setup-chatterbox,setup)  ## Start the service on 127.0.0.1:7860 (ARGS="--port 8000")
+	@$(if $(NEEDS_TORCH),$(CHATTERBOX_BIN),$(BIN))/serve-app up --config $(CONFIG) $(ARGS)
 
 test: setup-dev  ## Run every test that needs no GPU (ARGS="-k scheduler")
 	$(BIN)/pytest $(ARGS)

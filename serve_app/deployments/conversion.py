@@ -14,9 +14,11 @@ from typing import Any
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
+from serve_app.deployments.autoscaling import stats_of
 from serve_app.deployments.backends import HandleSpeechBackend
 from serve_app.deployments.converter import Converter
 from serve_app.deployments.loopback import keep_replica_ports_on_loopback
+from serve_app.deployments.metrics import report_load
 from serve_app.deployments.recordings import Recordings
 from serve_app.domain.types import ConversionRequest, PcmChunk
 from serve_app.engines.registry import create_conversion_engine, speech_capabilities
@@ -35,6 +37,9 @@ class ConversionDeployment:
             speech, speech_capabilities(settings.engine.name), settings.limits
         )
         self._load(settings.conversion.options)
+        self._reporting = asyncio.ensure_future(
+            report_load("vc", lambda: self._converter.thread.load)
+        )
 
     def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Load the engine anew when a config deploy changes its options."""
@@ -53,6 +58,10 @@ class ConversionDeployment:
     def check_health(self) -> None:
         """Called by Serve; raising has this replica replaced."""
         self._converter.thread.check_health(self._settings.conversion.stall_timeout_s)
+
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """Called by Serve; what `OwedAudioPolicy` is told."""
+        return stats_of(self._converter.owed)
 
     def _load(self, options: dict[str, Any]) -> None:
         self._options = options

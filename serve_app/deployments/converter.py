@@ -11,9 +11,11 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, closing
+from dataclasses import replace
 from typing import Any
 
 from serve_app.deployments.engine_thread import EngineThread
+from serve_app.deployments.owed import Owed, expected_seconds
 from serve_app.deployments.profiles import SourceProfiles, VoiceProfiles
 from serve_app.deployments.recordings import Recordings
 from serve_app.domain.errors import SpeechServiceError
@@ -43,6 +45,7 @@ class Converter:
         self._voices = VoiceProfiles(engine, capabilities.name, capabilities.target, recordings)
         self._sources = SourceProfiles(engine, recordings, speech)
         self.thread = EngineThread.of(engine)
+        self.owed = Owed()
 
     async def warm_up(self) -> None:
         """Get to know the default voice of the speech engine before somebody waits for it."""
@@ -51,19 +54,24 @@ class Converter:
 
     async def convert(self, request: ConversionRequest) -> AsyncGenerator[PcmChunk, None]:
         """Stream the conversion of `request`; closing the generator frees the engine."""
-        conversion = await self._begin(request)
-        with closing(self.thread.listener(request.request_id)) as listener:
+        with (
+            self.owed.request(expected_seconds(request.source)) as debt,
+            closing(self.thread.listener(request.request_id)) as listener,
+        ):
+            conversion = await self._begin(request)
             async with aclosing(self._steps(request.source, conversion)) as pieces:
                 async for steps in pieces:
                     async with aclosing(listener.run(steps)) as chunks:
                         async for chunk in chunks:
+                            debt.pay(chunk.seconds)
                             yield chunk
 
     async def _begin(self, request: ConversionRequest) -> Conversion:
         source, target = await asyncio.gather(
             self._sources.of(request.source), self._voices.of(request.target)
         )
-        return self._engine.convert(source, target, request.joining)
+        joining = replace(request.joining, is_live=isinstance(request.source, SpeechRequest))
+        return self._engine.convert(source, target, joining)
 
     async def _steps(
         self, source: StoredAudio | SpeechRequest, conversion: Conversion

@@ -9,14 +9,20 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator
 
-from serve_app.domain.types import SpeechRequest
+from serve_app.domain.types import SpeechRequest, StoredAudio
 
 CHARS_PER_SECOND = 15.0
 """Characters that are spoken in a second; English prose read aloud has 13 to 17."""
 
 
-def expected_seconds(request: SpeechRequest) -> float:
-    """What a request will come to, in seconds of audio."""
+_FIRST_GUESS = 10.0  # seconds of a request, before there was one
+_WEIGHT = 0.05  # of the latest request in the average
+
+
+def expected_seconds(request: SpeechRequest | StoredAudio) -> float:
+    """What a text, or a recording in another voice, will come to, in seconds of audio."""
+    if isinstance(request, StoredAudio):
+        return request.seconds
     return sum(map(len, request.chunks)) / CHARS_PER_SECOND / request.speed
 
 
@@ -36,6 +42,12 @@ class Owed:
 
     def __init__(self) -> None:
         self._debts: set[Debt] = set()
+        self._mean = _FIRST_GUESS
+
+    @property
+    def mean_request_seconds(self) -> float:
+        """What the latest requests were expected to come to, on average."""
+        return self._mean
 
     @property
     def seconds(self) -> float:
@@ -43,9 +55,10 @@ class Owed:
         return sum(debt.seconds for debt in self._debts)
 
     @contextlib.contextmanager
-    def request(self, request: SpeechRequest) -> Generator[Debt]:
-        """Owe what a request will come to until the block is left."""
-        debt = Debt(expected_seconds(request))
+    def request(self, expected: float) -> Generator[Debt]:
+        """Owe the seconds that a request is expected to come to, until the block is left."""
+        self._mean += _WEIGHT * (expected - self._mean)
+        debt = Debt(expected)
         self._debts.add(debt)
         try:
             yield debt

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import Any, cast
 
 from serve_app.deployments.engine_thread import EngineThread
-from serve_app.deployments.owed import Owed
+from serve_app.deployments.owed import Owed, expected_seconds
 from serve_app.deployments.profiles import VoiceProfiles
 from serve_app.deployments.recordings import Recordings
 from serve_app.domain.errors import InvalidRequest
@@ -30,7 +30,7 @@ class Speaker:
         Raises:
             SpeechServiceError: as `SpeechEngine.speak` does; NotFound if the reference is gone.
         """
-        with self.owed.request(request) as debt:
+        with self.owed.request(expected_seconds(request)) as debt:
             steps = await self._begin(request)
             async with aclosing(self.thread.run(request.request_id, steps)) as chunks:
                 async for chunk in chunks:

@@ -6,13 +6,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
 from ray import serve
 
+from serve_app.deployments.autoscaling import stats_of
 from serve_app.deployments.loopback import keep_replica_ports_on_loopback
+from serve_app.deployments.metrics import report_load
 from serve_app.deployments.recordings import Recordings
 from serve_app.deployments.speaker import Speaker
 from serve_app.domain.types import PcmChunk, SpeechRequest
@@ -29,6 +32,9 @@ class SpeechDeployment:
         self._settings = settings.engine
         self._recordings = Recordings.open(settings.storage)
         self._load(settings.engine.options)
+        self._reporting = asyncio.ensure_future(
+            report_load("tts", lambda: self._speaker.thread.load)
+        )
 
     def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Load the engine anew when a config deploy changes its options."""
@@ -47,6 +53,10 @@ class SpeechDeployment:
     def check_health(self) -> None:
         """Called by Serve; raising has this replica replaced."""
         self._speaker.thread.check_health(self._settings.stall_timeout_s)
+
+    async def record_autoscaling_stats(self) -> dict[str, float]:
+        """Called by Serve; what `OwedAudioPolicy` is told."""
+        return stats_of(self._speaker.owed)
 
     def _load(self, options: dict[str, Any]) -> None:
         self._options = options

@@ -116,6 +116,7 @@ class Joining:
 
     piece_seconds: float = 60.0  # 1..300; no piece that is converted at once is longer
     overlap_seconds: float = 0.1  # 0..5; pieces are cross-faded over so much
+    is_live: bool = False  # the source is being spoken: nobody should wait for much of it
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from serve_app.domain.protocols import ConversionEngine, SpeechEngine
 from serve_app.domain.types import Capabilities, ConversionCapabilities
 from serve_app.engines import fake, fake_conversion
+from serve_app.engines.chatterbox import capabilities as chatterbox
+from serve_app.engines.chatterbox.models import Family
 from serve_app.engines.hibari.capabilities import CAPABILITIES as HIBARI
 from serve_app.engines.world.capabilities import CAPABILITIES as WORLD
 
@@ -38,13 +41,30 @@ def _create_world(**options: Any) -> ConversionEngine[Any]:
     return WorldEngine(**options)
 
 
+def _create_chatterbox(family: Family, **options: Any) -> SpeechEngine:
+    from serve_app.engines.chatterbox.engine import ChatterboxEngine
+
+    return ChatterboxEngine(family, **options)
+
+
+def _create_chatterbox_conversion(**options: Any) -> ConversionEngine[Any]:
+    from serve_app.engines.chatterbox.conversion import ChatterboxConversionEngine
+
+    return ChatterboxConversionEngine(**options)
+
+
 _SPEECH_ENGINES: Mapping[str, _Entry[Capabilities, SpeechEngine]] = {
     "hibari": _Entry(HIBARI, _create_hibari),
     "fake": _Entry(fake.CAPABILITIES, fake.FakeEngine),
+    **{
+        capabilities.name: _Entry(capabilities, partial(_create_chatterbox, family))
+        for family, capabilities in chatterbox.SPEECH.items()
+    },
 }
 _CONVERSION_ENGINES: Mapping[str, _Entry[ConversionCapabilities, ConversionEngine[Any]]] = {
     "world": _Entry(WORLD, _create_world),
     "fake": _Entry(fake_conversion.CAPABILITIES, fake_conversion.FakeConversionEngine),
+    chatterbox.CONVERSION.name: _Entry(chatterbox.CONVERSION, _create_chatterbox_conversion),
 }
 
 

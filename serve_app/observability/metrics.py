@@ -20,7 +20,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A counter, or with buckets a histogram."""
+    """A counter or a gauge, or with buckets a histogram."""
 
     name: str
     description: str
@@ -41,6 +41,27 @@ TIME_TO_FIRST_AUDIO = Metric(
     "From the request to the first bytes of audio, by kind.",
     ("kind",),
     buckets=(0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2, 5, 10, 30),
+)
+
+
+ENGINE_RUNNING = Metric(
+    "serve_app_engine_running", "Requests that a replica's engine is making.", ("kind",)
+)
+ENGINE_WAITING = Metric(
+    "serve_app_engine_waiting", "Requests that wait inside a replica for a place.", ("kind",)
+)
+ENGINE_BATCH_SIZE = Metric(
+    "serve_app_engine_batch_size", "Requests that one step of the model served, lately.", ("kind",)
+)
+ENGINE_CACHE_USE = Metric(
+    "serve_app_engine_cache_use",
+    "Share of the memory of running requests in use, 0 to 1.",
+    ("kind",),
+)
+ENGINE_REAL_TIME_FACTOR = Metric(
+    "serve_app_engine_real_time_factor",
+    "Seconds of work for a second of audio, lately.",
+    ("kind",),
 )
 
 

@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 from serve_app.deployments.engine_thread import EngineThread
-from serve_app.domain.errors import GenerationFailed, InvalidRequest
-from serve_app.domain.protocols import SpeechEngine
-from serve_app.domain.types import Capabilities, PcmChunk, SpeechRequest
+from serve_app.domain.deadline import Stream
+from serve_app.domain.errors import EngineBroken, GenerationFailed, InvalidRequest
+from serve_app.domain.protocols import Delivery, SpeechEngine
+from serve_app.domain.types import Capabilities, EngineLoad, PcmChunk, SpeechRequest
 from serve_app.engines.fake import CAPABILITIES, FakeEngine, speech_of
+
+SECOND = PcmChunk(np.zeros(24_000, np.int16), 24_000)
 
 
 def request(*chunks: str, seed: int = 1) -> SpeechRequest:
@@ -154,3 +157,115 @@ async def test_a_listener_keeps_what_it_has_heard_over_all_its_steps() -> None:
     listener.close()
     assert len(first) == 1
     assert engine.steps == ["a1", "gate", "b1", "a2"]
+
+
+class Chorus:
+    """A core that serves everybody with each step, and breaks when it is told to."""
+
+    def __init__(self) -> None:
+        self.streams: list[Stream[str]] = []
+        self.steps: list[list[str]] = []
+        self.broken: Exception | None = None
+        self.gate = threading.Event()
+        self.gate.set()
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.streams)
+
+    @property
+    def load(self) -> EngineLoad:
+        return EngineLoad(running=len(self.streams))
+
+    def add(self, stream: Stream[str]) -> None:
+        self.streams.append(stream)
+
+    def remove(self, stream: Stream[str]) -> None:
+        if stream in self.streams:
+            self.streams.remove(stream)
+
+    def step(self) -> list[Delivery[str]]:
+        self.gate.wait(10)
+        if self.broken:
+            raise self.broken
+        self.steps.append([stream.work for stream in self.streams])
+        ended = [stream for stream in self.streams if not stream.work]
+        self.streams = [stream for stream in self.streams if stream.work]
+        for stream in self.streams:
+            stream.work = stream.work[1:]
+        return [
+            *(Delivery(stream, SECOND) for stream in self.streams),
+            *(Delivery(stream, None) for stream in ended),
+        ]
+
+
+class BatchingEngine:
+    """Its tasks are words; each letter is a second."""
+
+    def __init__(self, core: Chorus) -> None:
+        self._core = core
+
+    def core(self) -> Chorus:
+        return self._core
+
+
+async def sung(thread: EngineThread[str], word: str) -> int:
+    return len([chunk async for chunk in thread.run(word, word)])
+
+
+async def test_an_engine_that_batches_serves_everybody_with_one_step() -> None:
+    core = Chorus()
+    thread = EngineThread.of(BatchingEngine(core))
+    core.gate.clear()
+    asked = [asyncio.create_task(sung(thread, word)) for word in ("four", "six...", "two")]
+    await asyncio.sleep(0)
+    core.gate.set()
+    assert await asyncio.gather(*asked) == [4, 6, 3]
+    assert core.steps[-1] == [""]
+    assert max(map(len, core.steps)) == 3
+
+
+async def test_a_listener_who_leaves_is_forgotten_by_the_core() -> None:
+    core = Chorus()
+    thread = EngineThread.of(BatchingEngine(core))
+    stream = thread.run("a", "a" * 1000)
+    await anext(stream)
+    await stream.aclose()
+    assert await sung(thread, "after") == 5
+    async with asyncio.timeout(5):
+        while core.streams:
+            await asyncio.sleep(0.001)
+    assert len(core.steps) < 1000
+
+
+async def test_an_engine_that_breaks_fails_everybody_and_its_health() -> None:
+    core = Chorus()
+    thread = EngineThread.of(BatchingEngine(core))
+    thread.check_health(60)
+    core.gate.clear()
+    asked = [asyncio.create_task(sung(thread, word)) for word in ("one", "two")]
+    await asyncio.sleep(0)
+    core.broken = EngineBroken("The GPU has gone.")
+    core.gate.set()
+    for failure in await asyncio.gather(*asked, return_exceptions=True):
+        assert isinstance(failure, GenerationFailed)
+        assert failure.message == "The GPU has gone."
+    with pytest.raises(RuntimeError, match="broke"):
+        thread.check_health(60)
+    with pytest.raises(GenerationFailed):
+        await sung(thread, "late")
+
+
+async def test_an_engine_that_is_stuck_is_not_healthy() -> None:
+    core = Chorus()
+    thread = EngineThread.of(BatchingEngine(core))
+    core.gate.clear()
+    asked = asyncio.create_task(sung(thread, "one"))
+    async with asyncio.timeout(5):
+        while thread.stalled_for() == 0:
+            await asyncio.sleep(0.001)
+    thread.check_health(60)
+    with pytest.raises(RuntimeError, match="stuck"):
+        thread.check_health(0)
+    core.gate.set()
+    assert await asked == 3

@@ -1,0 +1,1 @@
+"""S3Gen: speech tokens to samples, in windows, many requests in one batch."""
