@@ -19,6 +19,7 @@ from serve_app.api.request_id import request_id_of
 from serve_app.domain.errors import (
     AlreadyExists,
     DownloadFailed,
+    EngineBroken,
     FileTooLarge,
     GenerationFailed,
     GenerationTimedOut,
@@ -53,6 +54,7 @@ STATUS_AND_CODE: dict[type[SpeechServiceError], tuple[int, str]] = {
     VoiceNotFound: (404, "VOICE_NOT_FOUND"),
     GenerationFailed: (500, "GENERATION_FAILED"),
     GenerationTimedOut: (504, "GENERATION_TIMEOUT"),
+    EngineBroken: (500, "GENERATION_FAILED"),
     Overloaded: (503, "SERVICE_OVERLOADED"),
     ModelNotLoaded: (503, "MODEL_LOADING_FAILED"),
     StorageUnavailable: (503, "SERVICE_OVERLOADED"),

@@ -40,6 +40,9 @@ from serve_app.settings import LimitSettings
 RETRY_AFTER_S = 2
 """What a refused client is told to wait: about the time a full queue takes to move."""
 
+LOOK_EVERY_S = 2.0
+"""How long a request waits for its first audio before we look whether anybody can make it."""
+
 
 class ReplicaLost(Exception):
     """The replica that held a stream died or cannot be reached."""
@@ -51,8 +54,8 @@ class HandleSpeechBackend:
     def __init__(
         self, handle: DeploymentHandle[Any], capabilities: Capabilities, limits: LimitSettings
     ) -> None:
-        self._calls = _StreamingCalls(handle, "speak", limits)
         self._status = DeploymentWatch(handle)
+        self._calls = _StreamingCalls(handle, "speak", limits, self._status)
         self.capabilities = capabilities
 
     async def status(self) -> BackendStatus:
@@ -73,8 +76,8 @@ class HandleConversionBackend:
         capabilities: ConversionCapabilities,
         limits: LimitSettings,
     ) -> None:
-        self._calls = _StreamingCalls(handle, "convert", limits)
         self._status = DeploymentWatch(handle)
+        self._calls = _StreamingCalls(handle, "convert", limits, self._status)
         self.capabilities = capabilities
 
     async def status(self) -> BackendStatus:
@@ -89,9 +92,16 @@ class HandleConversionBackend:
 class _StreamingCalls:
     """Calls of one streaming method of a deployment."""
 
-    def __init__(self, handle: DeploymentHandle[Any], method: str, limits: LimitSettings) -> None:
+    def __init__(
+        self,
+        handle: DeploymentHandle[Any],
+        method: str,
+        limits: LimitSettings,
+        status: DeploymentWatch,
+    ) -> None:
         self._handle = handle.options(stream=True, method_name=method)
         self._limits = limits
+        self._status = status
 
     async def stream(
         self, request: SpeechRequest | ConversionRequest
@@ -124,10 +134,23 @@ class _StreamingCalls:
     ) -> tuple[DeploymentResponseGenerator[Any], PcmChunk | None]:
         stream = cast(DeploymentResponseGenerator[Any], self._handle.remote(request))
         try:
-            return stream, await self._next(stream, self._limits.first_chunk_timeout_s)
+            return stream, await self._first(stream)
         except BaseException:
             stream.cancel()
             raise
+
+    async def _first(self, stream: DeploymentResponseGenerator[Any]) -> PcmChunk | None:
+        """The first chunk; who waits for a replica that cannot start need not wait for long."""
+        patience = self._limits.first_chunk_timeout_s
+        waiting = asyncio.ensure_future(self._next(stream, patience))
+        try:
+            while not (await asyncio.wait({waiting}, timeout=LOOK_EVERY_S))[0]:
+                status = await self._status.read()
+                if status.failure and not status.running:
+                    raise ModelNotLoaded(status.failure, retry_after=10)
+            return waiting.result()
+        finally:
+            waiting.cancel()
 
     async def _next(
         self, stream: DeploymentResponseGenerator[Any], patience: float

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from ray.serve.schema import DeploymentStatusOverview, ServeStatus
 from serve_app.domain.types import BackendStatus
 
 _FRESH_FOR = 1.0  # seconds
+_RAISED = re.compile(r"^(?:\w+\.)*(\w+): ", re.MULTILINE)  # the last line of a traceback
 _FAILED = (DeploymentStatus.UNHEALTHY, DeploymentStatus.DEPLOY_FAILED)
 
 
@@ -48,9 +50,17 @@ class DeploymentWatch:
 
 def _summary_of(overview: DeploymentStatusOverview) -> BackendStatus:
     counts = cast(dict[str, int], overview.replica_states)  # its keys equal their names
-    failed = overview.status in _FAILED
     return BackendStatus(
         running=counts.get("RUNNING", 0),
         starting=counts.get("STARTING", 0) + counts.get("UPDATING", 0),
-        failure="Replicas fail to start; see the logs of the deployment." if failed else None,
+        failure=_failure(overview),
     )
+
+
+def _failure(overview: DeploymentStatusOverview) -> str | None:
+    """Why replicas do not start, without what a traceback would tell of this machine."""
+    if overview.status not in _FAILED and "failed to start" not in overview.message:
+        return None
+    raised = _RAISED.findall(overview.message)
+    reason = f" ({raised[-1]})" if raised else ""
+    return f"Replicas fail to start{reason}; the log of the deployment says more."

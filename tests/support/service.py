@@ -92,6 +92,15 @@ def deployment(config: dict[str, Any], name: str) -> dict[str, Any]:
 @contextlib.contextmanager
 def running_service(config: dict[str, Any], folder: Path, *flags: str) -> Iterator[RunningService]:
     """Run `serve-app up` with a config until the block is left; then it must end by itself."""
+    with started_service(config, folder, *flags) as service:
+        _wait_until_ready(service)
+        with service.client:
+            yield service
+
+
+@contextlib.contextmanager
+def started_service(config: dict[str, Any], folder: Path, *flags: str) -> Iterator[RunningService]:
+    """The same, of which nothing can be said yet but that it was started."""
     port = free_port()
     config_file, log = folder / "serve.yaml", folder / "up.log"
     config_file.write_text(yaml.safe_dump(config))
@@ -104,10 +113,7 @@ def running_service(config: dict[str, Any], folder: Path, *flags: str) -> Iterat
             start_new_session=True,
         )  # fmt: skip
     try:
-        service = RunningService(process, f"http://127.0.0.1:{port}", folder / "outputs", log)
-        _wait_until_ready(service)
-        with service.client:
-            yield service
+        yield RunningService(process, f"http://127.0.0.1:{port}", folder / "outputs", log)
     finally:
         _end(process)
 

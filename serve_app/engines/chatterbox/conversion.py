@@ -52,6 +52,7 @@ class ChatterboxConversionEngine:
             tokeniser=Tokeniser(self._parts.models.s3gen),
             batch=chosen.batch,
         )
+        self._parts.warm_up(chosen.batch)
 
     @property
     def capabilities(self) -> ConversionCapabilities:

@@ -51,6 +51,8 @@ class ChatterboxEngine:
         )
         self._scheduler = Scheduler(parts.synthesizer, decoder=self._decoder, batch=chosen.batch)
         self._manner = Manner(parts.hops, self._spec.closing_silence)
+        self._decoder.warm_up()
+        parts.warm_up(chosen.batch)
 
     @property
     def capabilities(self) -> Capabilities:

@@ -79,6 +79,7 @@ class Listener:
         self._s3gen = models.s3gen
         self._voice_encoder = models.voice_encoder
         self._turbo = models.spec.family is Family.TURBO
+        self.prompt_seconds = prompt_seconds
         self._prompt_tokens = round(prompt_seconds * TOKEN_RATE)
         self._t3_tokens = round(models.spec.t3_prompt_seconds * TOKEN_RATE)
         # Upstream fills a cache of its module at the first call, in two steps that threads

@@ -80,8 +80,11 @@ def find_weights(
     spec: ModelSpec,
     folder: Path | None = None,
     options: Mapping[str, str] | None = None,
+    *,
+    with_t3: bool = True,
 ) -> Path:
-    """The folder that holds a model's files, fetched or made when they are not here yet.
+    """The folder that holds a model's files, fetched or made when they are not here yet; only
+    those of S3Gen where T3 is not wanted.
 
     `text` is a source (see `weights`), `folder` is where what is fetched is kept; in the user's
     cache when None. `options` are those of an object store.
@@ -92,7 +95,8 @@ def find_weights(
     """
     source = WeightsSource.parse(text)
     if source.kind is not Kind.RANDOM:
-        return ensure_weights(source, spec.files, folder or cache_folder(source), options)
+        files = spec.files if with_t3 else spec.conversion_files
+        return ensure_weights(source, files, folder or cache_folder(source), options)
     if source.place != spec.family:
         raise ValueError(f"{text} is not of the model {spec.family}.")
     return random_weights_folder(spec, folder)

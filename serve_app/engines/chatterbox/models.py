@@ -63,6 +63,11 @@ class ModelSpec:
     s3gen_prompt_seconds: float = 10.0  # of the reference that S3Gen continues
 
     @property
+    def conversion_files(self) -> tuple[str, ...]:
+        """The files that conversion needs."""
+        return (self.s3gen_file,)
+
+    @property
     def files(self) -> tuple[str, ...]:
         """Every file of the release."""
         return (
