@@ -20,7 +20,10 @@ from pathlib import Path
 
 import psutil
 
-PACKAGES = ("ray", "onnxruntime", "hibari-tts", "uvicorn", "fastapi", "av", "numpy")
+PACKAGES = (
+    "ray", "onnxruntime", "hibari-tts", "uvicorn", "fastapi", "av", "numpy",
+    "torch", "transformers", "chatterbox-tts",
+)  # fmt: skip
 
 Figures = Mapping[str, float]
 

@@ -16,7 +16,6 @@ from typing import Annotated, Any
 
 import typer
 import yaml
-from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -31,7 +30,14 @@ from serve_app.deployments.local import LocalOptions, deployment_failure, local_
 from serve_app.deployments.ports import is_free
 from serve_app.domain.errors import ModelNotLoaded
 from serve_app.engines.chatterbox.models import SPECS, Family, ModelSpec
-from serve_app.engines.chatterbox.weights import Kind, WeightsSource, ensure_weights, verify
+from serve_app.engines.chatterbox.weights import (
+    Kind,
+    WeightsSource,
+    cache_folder,
+    ensure_weights,
+    verify,
+)
+from serve_app.engines.registry import check_engines
 from serve_app.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
@@ -98,7 +104,12 @@ def check_config(
 @app.command("fetch-weights")
 def fetch_weights(
     model: Annotated[Family, typer.Option(help="The Chatterbox model.")],
-    to: Annotated[Path, typer.Option(help="The folder to fetch them into.")],
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder to fetch them into; the one that engines look in by default."
+        ),
+    ] = None,
     source: Annotated[
         str | None,
         typer.Option(
@@ -111,9 +122,11 @@ def fetch_weights(
 ) -> None:
     """Fetch a model's weights into a folder, and check that they are whole."""
     spec = SPECS[model]
+    origin = _weights_source(source, spec)
+    to = to or cache_folder(origin)
     try:
         if not verify_only:
-            _fetch(_weights_source(source, spec), spec, to)
+            _fetch(origin, spec, to)
         verify(to, spec.files, full=verify_only)
     except ModelNotLoaded as error:
         typer.echo(f"{error.message} {error.detail}".strip(), err=True)
@@ -158,13 +171,15 @@ def _load(path: Path) -> dict[str, Any]:
         config: dict[str, Any] = yaml.safe_load(path.read_text())
         for application in config["applications"]:
             settings = Settings(**application.get("args", {}))
+            speech, conversion = settings.engine, settings.conversion
+            check_engines(speech.name, speech.options, conversion.name, conversion.options)
             arguments = application.setdefault("args", {})
             arguments["storage"] = settings.storage.absolute().model_dump()
     except FileNotFoundError:
         raise typer.BadParameter(f"{path} does not exist; give one with --config.") from None
     except (yaml.YAMLError, KeyError, TypeError) as error:
         raise typer.BadParameter(f"{path} is not a Serve config: {error!r}.") from None
-    except ValidationError as error:
+    except ValueError as error:
         raise typer.BadParameter(f"{path}: {error}") from None
     return config
 

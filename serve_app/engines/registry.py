@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from pydantic import BaseModel
+
 from serve_app.domain.protocols import ConversionEngine, SpeechEngine
 from serve_app.domain.types import Capabilities, ConversionCapabilities
 from serve_app.engines import fake, fake_conversion
 from serve_app.engines.chatterbox import capabilities as chatterbox
 from serve_app.engines.chatterbox.models import Family
+from serve_app.engines.chatterbox.options import Options, SpeechOptions
 from serve_app.engines.hibari.capabilities import CAPABILITIES as HIBARI
 from serve_app.engines.world.capabilities import CAPABILITIES as WORLD
 
@@ -27,6 +30,7 @@ Engine = TypeVar("Engine")
 class _Entry(Generic[Abilities, Engine]):
     capabilities: Abilities
     create: Callable[..., Engine]
+    options: type[BaseModel] | None = None  # where they can be checked without the engine
 
 
 def _create_hibari(**options: Any) -> SpeechEngine:
@@ -57,14 +61,16 @@ _SPEECH_ENGINES: Mapping[str, _Entry[Capabilities, SpeechEngine]] = {
     "hibari": _Entry(HIBARI, _create_hibari),
     "fake": _Entry(fake.CAPABILITIES, fake.FakeEngine),
     **{
-        capabilities.name: _Entry(capabilities, partial(_create_chatterbox, family))
+        capabilities.name: _Entry(capabilities, partial(_create_chatterbox, family), SpeechOptions)
         for family, capabilities in chatterbox.SPEECH.items()
     },
 }
 _CONVERSION_ENGINES: Mapping[str, _Entry[ConversionCapabilities, ConversionEngine[Any]]] = {
     "world": _Entry(WORLD, _create_world),
     "fake": _Entry(fake_conversion.CAPABILITIES, fake_conversion.FakeConversionEngine),
-    chatterbox.CONVERSION.name: _Entry(chatterbox.CONVERSION, _create_chatterbox_conversion),
+    chatterbox.CONVERSION.name: _Entry(
+        chatterbox.CONVERSION, _create_chatterbox_conversion, Options
+    ),
 }
 
 
@@ -104,6 +110,25 @@ def create_conversion_engine(name: str, options: dict[str, Any]) -> ConversionEn
         TypeError: it does not take one of the options.
     """
     return _entry(_CONVERSION_ENGINES, name).create(**options)
+
+
+def check_engines(
+    speech: str,
+    speech_options: Mapping[str, Any],
+    conversion: str,
+    conversion_options: Mapping[str, Any],
+) -> None:
+    """Look at names and options as far as that can be done without loading an engine.
+
+    Raises:
+        ValueError: no engine has that name, or an option is unknown or out of range.
+    """
+    for entry, given in (
+        (_entry(_SPEECH_ENGINES, speech), speech_options),
+        (_entry(_CONVERSION_ENGINES, conversion), conversion_options),
+    ):
+        if entry.options is not None:
+            entry.options.model_validate(given)
 
 
 def _entry(

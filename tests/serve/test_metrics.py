@@ -38,3 +38,18 @@ def test_what_was_spoken_is_exported(service: RunningService) -> None:
 def _count(page: str) -> float:
     pattern = r"^ray_serve_app_generations_total\{[^}]*completed[^}]*\} ([\d.]+)"
     return sum(float(value) for value in re.findall(pattern, page, re.MULTILINE))
+
+
+def test_each_replica_reports_how_busy_its_engine_is(service: RunningService) -> None:
+    gauges = ("running", "waiting", "batch_size", "cache_use", "real_time_factor")
+    names = [f"ray_serve_app_engine_{gauge}" for gauge in gauges]
+
+    def all_there() -> bool:
+        page = exported(service)
+        return all(
+            re.search(rf'^{name}\{{[^}}]*kind="{kind}"', page, re.MULTILINE)
+            for name in names
+            for kind in ("tts", "vc")
+        )
+
+    wait_until(all_there, seconds=40)
