@@ -25,7 +25,8 @@ CHATTERBOX_INSTALL = $(CHATTERBOX_BIN)/python -m pip install --quiet --disable-p
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev serve test check format bench bench-library bench-conversion consistency \
+.PHONY: help setup setup-dev serve test check format bench bench-library bench-conversion \
+	bench-chatterbox bench-gpu consistency \
 	setup-chatterbox setup-dev-chatterbox test-chatterbox check-chatterbox lock clean
 
 help:  ## Show the targets
@@ -34,7 +35,7 @@ help:  ## Show the targets
 serve: $(if $(NEEDS_TORCH),setup-chatterbox,setup)  ## Start the service on 127.0.0.1:7860 (ARGS="--port 8000")
 	@$(if $(NEEDS_TORCH),$(CHATTERBOX_BIN),$(BIN))/serve-app up --config $(CONFIG) $(ARGS)
 
-test: setup-dev  ## Run every test that needs no GPU (ARGS="-k scheduler")
+test: setup-dev  ## Run every test that needs neither torch nor a GPU (ARGS="-k scheduler")
 	$(BIN)/pytest $(ARGS)
 
 check: setup-dev  ## Lint, format check, strict types, import rules
@@ -55,6 +56,13 @@ bench-library: setup-dev  ## Measure listing and deleting with 100,000 outputs (
 
 bench-conversion: setup-dev  ## Measure voice conversion and draw its spectrograms (ARGS="--quick")
 	$(BIN)/python -m benchmarks.conversion $(ARGS)
+
+bench-chatterbox: setup-dev-chatterbox  ## Measure T3 and S3Gen on one CPU thread (quarter of an hour)
+	$(CHATTERBOX_BIN)/python -W ignore -m benchmarks.t3 $(ARGS)
+	$(CHATTERBOX_BIN)/python -W ignore -m benchmarks.s3gen $(ARGS)
+
+bench-gpu: setup-dev-chatterbox  ## Measure Chatterbox on a GPU (ten minutes)
+	$(CHATTERBOX_BIN)/python -W ignore -m benchmarks.gpu $(ARGS)
 
 consistency: setup-dev  ## Ten processes on the same voices for a minute (2 s of it are in make test)
 	SERVE_APP_TEST_CONSISTENCY_SECONDS=60 $(BIN)/pytest tests/unit/test_library_consistency.py $(ARGS)
