@@ -20,7 +20,6 @@ from serve_app.domain.types import BackendStatus
 
 _FRESH_FOR = 1.0  # seconds
 _RAISED = re.compile(r"^(?:\w+\.)*(\w+): ", re.MULTILINE)  # the last line of a traceback
-_FAILED = (DeploymentStatus.UNHEALTHY, DeploymentStatus.DEPLOY_FAILED)
 
 
 class DeploymentWatch:
@@ -58,8 +57,12 @@ def _summary_of(overview: DeploymentStatusOverview) -> BackendStatus:
 
 
 def _failure(overview: DeploymentStatusOverview) -> str | None:
-    """Why replicas do not start, without what a traceback would tell of this machine."""
-    if overview.status not in _FAILED and "failed to start" not in overview.message:
+    """Why replicas do not start, without what a traceback would tell of this machine.
+
+    One that died is no such failure: another is started.
+    """
+    failed = overview.status is DeploymentStatus.DEPLOY_FAILED
+    if not failed and "failed to start" not in overview.message:
         return None
     raised = _RAISED.findall(overview.message)
     reason = f" ({raised[-1]})" if raised else ""
