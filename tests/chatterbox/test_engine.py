@@ -82,7 +82,7 @@ def test_the_same_seed_gives_the_same_audio_and_another_seed_another() -> None:
         {"temperature": 0.8},
         {"top_p": 0.01, "temperature": 0.2},
         {"min_p": 0.9, "temperature": 0.2},
-        {"repetition_penalty": 0.3},  # below 1 it favors what was said
+        {"repetition_penalty": 0.7},  # below 1 it favors what was said
         {"cfg_weight": 0.0},
         {"cfg_weight": 1.5},
         {"exaggeration": 1.7},

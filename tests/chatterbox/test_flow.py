@@ -33,7 +33,11 @@ def s3gen(request: pytest.FixtureRequest) -> S3Gen:
 def build(spec: ModelSpec) -> S3Gen:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return build_s3gen(spec, TINY_S3GEN)
+        s3gen = build_s3gen(spec, TINY_S3GEN)
+        mixer = s3gen.flow.decoder.estimator.time_embed_mixer
+        if mixer is not None:  # it begins deaf to the end of a step
+            torch.nn.init.normal_(mixer.weight, std=0.03)
+        return s3gen
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +232,7 @@ def test_with_all_the_context_only_look_ahead_is_missing(flow: Flow) -> None:
     once = streamed(flow, WHOLE, SAID, lambda: FrameNoise(7))
     mel = streamed(flow, Hops((25,), ALL_OF_IT), SAID, lambda: FrameNoise(7))
     assert mel.shape == once.shape
-    assert_same(mel[:, 100:], once[:, 100:])
+    assert_same(mel[:, 150:], once[:, 150:])
     assert difference(mel[:, :100], once[:, :100]) > 1e-4
 
 
@@ -247,6 +251,7 @@ def test_noise_is_normal_and_every_seed_has_its_own() -> None:
     assert abs(float(long.mean())) < 0.005
     assert abs(float(long.std()) - 1) < 0.005
     assert abs(float((long[:, :-1] * long[:, 1:]).mean())) < 0.005
+    assert len(long[0].unique()) > 9_990  # nothing is said twice, on either side of the start
     for seed in (2, 2**32 + 1, 2**63, -1):
         correlation = (long * FrameNoise(seed).frames(-5_000, 5_000)).mean()
         assert abs(float(correlation)) < 0.005
