@@ -45,6 +45,9 @@ _COMPATIBILITY = frozenset(
         "disable_watermark",
     }
 )
+_LETTERS_IN_A_CHARACTER = {"zh": 4, "ja": 3, "ko": 2}
+"""About how many Latin letters take as long to say as one character of these languages."""
+
 _LONGEST_REPLACEMENT = 200
 """Characters of one pronunciation, so that a short text can not become an endless one."""
 
@@ -148,9 +151,10 @@ def _switches(body: SpeechBody) -> TextSwitches:
 
 
 def _splitting(body: SpeechBody, capabilities: Capabilities) -> Splitting:
+    dense = _LETTERS_IN_A_CHARACTER.get(body.language.lower().split("-")[0], 1)
     return Splitting(
-        max_chars=capabilities.max_chunk_chars,
-        first_chars=capabilities.first_chunk_chars,
+        max_chars=capabilities.max_chunk_chars // dense,
+        first_chars=capabilities.first_chunk_chars // dense,
         merge_short=body.smart_batch_short_sentences,
         group=body.enable_batching,
     )

@@ -179,6 +179,11 @@ def test_a_text_that_cannot_be_read_is_refused_at_once() -> None:
         speaker().speak(asked("你好"))
 
 
+def test_a_last_chunk_that_has_no_room_is_refused_before_the_first_is_heard() -> None:
+    with pytest.raises(InvalidRequest, match="room"):
+        speaker().speak(asked("Short.", "no end to it " * 50))
+
+
 def test_it_says_how_much_of_a_reference_it_hears() -> None:
     for capabilities in SPEECH.values():
         assert capabilities.reference == Listening(30.0, spread=False)

@@ -20,10 +20,9 @@ from serve_app.engines.chatterbox.models import ENGLISH
 from serve_app.engines.chatterbox.options import Options
 from serve_app.engines.chatterbox.s3gen.synthesizer import FloatSamples
 from serve_app.engines.chatterbox.s3gen.utterance import Utterance
-from serve_app.engines.chatterbox.s3gen.windows import Span
 from serve_app.engines.chatterbox.scheduler import Scheduler
 from serve_app.engines.chatterbox.speaking import Marking
-from serve_app.engines.chatterbox.task import Need, Task, pcm
+from serve_app.engines.chatterbox.task import Need, Piece, Task, Window, pcm
 from serve_app.engines.chatterbox.tokenise import SourcePiece, SourceTokens, Tokeniser
 from serve_app.engines.chatterbox.voice import Prompt
 from serve_app.engines.chatterbox.voice_file import dump_prompt, load_prompt
@@ -123,8 +122,7 @@ class _Push:
     def __init__(self, conversion: ChatterboxConversion, samples: Samples | None) -> None:
         self._conversion = conversion
         self._samples = samples  # None ends the source
-        self._piece: SourcePiece | None = None
-        self.sequence = None
+        self._piece: SourcePiece | None = None  # taken from the source, not yet tokens
 
     def begin(self) -> None:
         """See `Work`."""
@@ -136,33 +134,14 @@ class _Push:
         if source.samples == 0:
             self._conversion.utterance.close([])
 
-    def need(self) -> Need:
+    def need(self) -> Need | None:
         """See `Work`."""
-        if self._conversion.utterance.span() is not None:
-            return Need.WINDOW
+        utterance = self._conversion.utterance
+        if (span := utterance.span()) is not None:
+            return Window(utterance, span)
         if self._piece is None:
             self._piece = self._conversion.source.take()
-        return Need.NOTHING if self._piece is None else Need.PIECE
-
-    def window(self) -> tuple[Utterance, Span]:
-        """See `Work`."""
-        span = self._conversion.utterance.span()
-        assert span is not None
-        return self._conversion.utterance, span
-
-    def piece(self) -> SourcePiece:
-        """See `Work`."""
-        assert self._piece is not None
-        return self._piece
-
-    def take_tokens(self, tokens: list[int]) -> None:
-        """See `Work`."""
-        conversion, piece = self._conversion, self.piece()
-        self._piece = None
-        conversion.tokens += tokens
-        conversion.utterance.extend_to(conversion.tokens)
-        if piece.is_final:
-            conversion.utterance.close(conversion.tokens)
+        return self._piece and Piece(self._piece, self._take_tokens)
 
     def take_samples(self, samples: FloatSamples) -> PcmChunk:
         """See `Work`: as many as the source has, the last token may go beyond."""
@@ -177,3 +156,12 @@ class _Push:
 
     def abandon(self) -> None:
         """See `Work`."""
+
+    def _take_tokens(self, tokens: list[int]) -> None:
+        conversion, piece = self._conversion, self._piece
+        assert piece is not None
+        self._piece = None
+        conversion.tokens += tokens
+        conversion.utterance.extend_to(conversion.tokens)
+        if piece.is_final:
+            conversion.utterance.close(conversion.tokens)

@@ -81,6 +81,8 @@ class ChatterboxEngine:
         chunks = [
             self._tokens(request, text, profile, index) for index, text in enumerate(request.chunks)
         ]
+        for chunk in chunks:  # the last one is to be refused before the first is heard
+            self._decoder.check(chunk)
         speaking = Speaking(chunks, self._decoder, self._manner, self._parts.marking())
         return Task(speaking, self._scheduler)
 

@@ -5,7 +5,7 @@ Nothing here imports torch, so that the API and the command line can read it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 SAMPLE_RATE = 24_000
@@ -117,20 +117,14 @@ TURBO = ModelSpec(
     t3_prompt_seconds=15.0,
     closing_silence=3,
 )
-MULTILINGUAL = ModelSpec(
+MULTILINGUAL = replace(
+    ENGLISH,
     family=Family.MULTILINGUAL,
-    repository="ResembleAI/chatterbox",
     t3_file="t3_mtl23ls_v2.safetensors",
     s3gen_file="s3gen.pt",
     voice_encoder_file="ve.pt",
     reading_files=("grapheme_mtl_merged_expanded_v1.json", "Cangjie5_TC.json"),
-    controls=Controls(0.8, top_p=1.0, min_p=0.05, top_k=0, repetition_penalty=2.0, cfg_weight=0.5),
-    guided=True,
-    emotive=True,
-    meanflow=False,
-    flow_steps=10,
-    t3_prompt_seconds=6.0,
-    closing_silence=0,
+    controls=replace(ENGLISH.controls, repetition_penalty=2.0),
 )
 
 SPECS: dict[Family, ModelSpec] = {spec.family: spec for spec in (ENGLISH, TURBO, MULTILINGUAL)}

@@ -22,10 +22,11 @@ from serve_app.domain.types import EngineLoad, PcmChunk
 from serve_app.engines.chatterbox.meter import Meter
 from serve_app.engines.chatterbox.s3gen.synthesizer import Synthesizer
 from serve_app.engines.chatterbox.t3.decoder import TokenDecoder
-from serve_app.engines.chatterbox.task import Need, Task
+from serve_app.engines.chatterbox.task import Need, Piece, Task, Tokens, Window
 from serve_app.engines.chatterbox.tokenise import Tokeniser
 
 Deliveries = list[Delivery[Task]]
+Waiting = tuple[Stream[Task], Need]
 
 
 class Scheduler:
@@ -91,23 +92,13 @@ class Scheduler:
             del self._streams[delivery.stream]
         delivered += ended
         if needs:
-            kind = min(needs, key=lambda need: self._urgency(needs[need]))
+            kind = min(needs, key=lambda kind: self._urgency(needs[kind]))
             delivered += self._do(kind, needs[kind], began)
         return delivered
 
-    def _urgency(self, streams: list[Stream[Task]]) -> float:
-        """When the first of them is due. Who waits for a slot is not: only others can end that."""
-        return next((s.deadline for s in streams if not self._waits_for_slot(s)), math.inf)
-
-    def _waits_for_slot(self, stream: Stream[Task]) -> bool:
-        sequence, decoder = stream.work.work.sequence, self._decoder
-        if sequence is None or decoder is None:
-            return False
-        return sequence.drawn == 0 and decoder.active == decoder.slots
-
-    def _needs(self) -> tuple[dict[Need, list[Stream[Task]]], Deliveries]:
+    def _needs(self) -> tuple[dict[type[Need], list[Waiting]], Deliveries]:
         """Who waits for which kind of work, the most urgent of each first; and who has ended."""
-        needs: dict[Need, list[Stream[Task]]] = defaultdict(list)
+        needs: dict[type[Need], list[Waiting]] = defaultdict(list)
         ended: Deliveries = []
         for stream in sorted(self._streams, key=lambda stream: stream.deadline):
             try:
@@ -116,44 +107,55 @@ class Scheduler:
                 stream.work.work.abandon()
                 ended.append(Delivery(stream, error))
                 continue
-            if need is Need.NOTHING:
+            if need is None:
                 ended.append(Delivery(stream, None))
             else:
-                needs[need].append(stream)
+                needs[type(need)].append((stream, need))
         return needs, ended
 
-    def _do(self, kind: Need, streams: list[Stream[Task]], now: float) -> Deliveries:
-        match kind:
-            case Need.TOKENS:
-                self._decode(streams)
-                delivered: Deliveries = []
-            case Need.PIECE:
-                self._tokenise(streams[: self._batch])
-                delivered = []
-            case _:
-                delivered = self._synthesize(streams[: self._batch])
+    def _urgency(self, waiting: list[Waiting]) -> float:
+        """When the first of them is due. Who waits for a slot is not: only others can end that."""
+        due = (stream.deadline for stream, need in waiting if not self._waits_for_slot(need))
+        return next(due, math.inf)
+
+    def _waits_for_slot(self, need: Need) -> bool:
+        if not isinstance(need, Tokens) or self._decoder is None:
+            return False
+        return need.sequence.drawn == 0 and self._decoder.active == self._decoder.slots
+
+    def _do(self, kind: type[Need], waiting: list[Waiting], began: float) -> Deliveries:
+        delivered: Deliveries = []
+        if kind is Tokens:
+            self._decode(waiting)
+        elif kind is Piece:
+            self._tokenise(waiting[: self._batch])
+        else:
+            delivered = self._synthesize(waiting[: self._batch])
         heard = sum(d.result.seconds for d in delivered if isinstance(d.result, PcmChunk))
-        self._meter.count(time.monotonic() - now, heard)
+        self._meter.count(time.monotonic() - began, heard)
         return delivered
 
-    def _decode(self, streams: list[Stream[Task]]) -> None:
+    def _decode(self, waiting: list[Waiting]) -> None:
         assert self._decoder is not None
-        deadlines = {stream.work.work.sequence: stream.deadline for stream in streams}
-        stepped = self._decoder.step(lambda sequence: deadlines.get(sequence, math.inf))
+        due = {
+            need.sequence: stream.deadline for stream, need in waiting if isinstance(need, Tokens)
+        }
+        stepped = self._decoder.step(lambda sequence: due.get(sequence, math.inf))
         self._meter.count_batch(len(stepped))
 
-    def _tokenise(self, streams: list[Stream[Task]]) -> None:
+    def _tokenise(self, waiting: list[Waiting]) -> None:
         assert self._tokeniser is not None
-        pieces = self._tokeniser.run([stream.work.work.piece() for stream in streams])
-        for stream, tokens in zip(streams, pieces, strict=True):
-            stream.work.work.take_tokens(tokens)
+        pieces = [need for _, need in waiting if isinstance(need, Piece)]
+        made = self._tokeniser.run([need.piece for need in pieces])
+        for need, tokens in zip(pieces, made, strict=True):
+            need.take(tokens)
 
-    def _synthesize(self, streams: list[Stream[Task]]) -> Deliveries:
-        windows = [stream.work.work.window() for stream in streams]
+    def _synthesize(self, waiting: list[Waiting]) -> Deliveries:
+        windows = [(n.utterance, n.span) for _, n in waiting if isinstance(n, Window)]
         pieces = self._synthesizer.run(windows)
         now = time.monotonic()
         delivered: Deliveries = []
-        for stream, samples in zip(streams, pieces, strict=True):
+        for (stream, _), samples in zip(waiting, pieces, strict=True):
             chunk = stream.work.work.take_samples(samples)
             stream.hear(chunk.seconds, now)
             if chunk.samples.size:

@@ -13,11 +13,10 @@ from serve_app.domain.errors import GenerationFailed
 from serve_app.domain.types import PcmChunk
 from serve_app.engines.chatterbox.s3gen.synthesizer import FloatSamples
 from serve_app.engines.chatterbox.s3gen.utterance import Utterance
-from serve_app.engines.chatterbox.s3gen.windows import Hops, Span
+from serve_app.engines.chatterbox.s3gen.windows import Hops
 from serve_app.engines.chatterbox.t3.decoder import TokenDecoder
 from serve_app.engines.chatterbox.t3.sequence import Sequence, TokenRequest
-from serve_app.engines.chatterbox.task import Need, pcm
-from serve_app.engines.chatterbox.tokenise import SourcePiece
+from serve_app.engines.chatterbox.task import Need, Tokens, Window, pcm
 
 SILENCE = 4299
 """The token that S3Gen was taught to make silence of (`S3GEN_SIL` upstream)."""
@@ -59,27 +58,22 @@ class Speaking:
         self._waiting = deque(requests)
         self._utterances: deque[Utterance] = deque()
         self._attempt = 1
-        self.sequence: Sequence | None = None
+        self._sequence: Sequence | None = None
 
     def begin(self) -> None:
         """See `Work`."""
         self._decode_next()
 
-    def need(self) -> Need:
+    def need(self) -> Need | None:
         """See `Work`."""
         self._take_over_tokens()
         if not self._utterances:
-            return Need.NOTHING
-        if self._utterances[0].span() is None:
-            return Need.TOKENS
-        return Need.WINDOW
-
-    def window(self) -> tuple[Utterance, Span]:
-        """See `Work`."""
-        utterance = self._utterances[0]
-        span = utterance.span()
-        assert span is not None
-        return utterance, span
+            return None
+        span = self._utterances[0].span()
+        if span is not None:
+            return Window(self._utterances[0], span)
+        assert self._sequence is not None  # or the utterance would be whole
+        return Tokens(self._sequence)
 
     def take_samples(self, samples: FloatSamples) -> PcmChunk:
         """See `Work`."""
@@ -92,21 +86,13 @@ class Speaking:
             return pcm(marked)
         return pcm(np.concatenate([marked, self._marking.finish()]))
 
-    def piece(self) -> SourcePiece:
-        """See `Work`; speech has no source."""
-        raise NotImplementedError
-
-    def take_tokens(self, tokens: list[int]) -> None:
-        """See `Work`; the decoder keeps the tokens of its sequence itself."""
-        raise NotImplementedError
-
     def abandon(self) -> None:
         """See `Work`."""
-        if self.sequence is not None:
-            self._decoder.cancel(self.sequence)
+        if self._sequence is not None:
+            self._decoder.cancel(self._sequence)
 
     def _take_over_tokens(self) -> None:
-        sequence = self.sequence
+        sequence = self._sequence
         if sequence is None:
             return
         utterance = self._utterances[-1]
@@ -121,12 +107,12 @@ class Speaking:
 
     def _decode_next(self) -> None:
         self._attempt = 1
-        self.sequence = None
+        self._sequence = None
         if self._waiting:
             self._decode(self._waiting.popleft())
 
     def _decode(self, request: TokenRequest) -> None:
-        self.sequence = self._decoder.add(request)
+        self._sequence = self._decoder.add(request)
         prompt = request.voice.prompt
         self._utterances.append(Utterance(prompt, request.seed, self._manner.hops))
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
-from enum import Enum
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
 from typing import Protocol, Self
 
 import numpy as np
@@ -21,22 +21,35 @@ from serve_app.engines.chatterbox.t3.sequence import Sequence
 from serve_app.engines.chatterbox.tokenise import SourcePiece
 
 
-class Need(Enum):
-    """The kind of work that a task waits for. Work of one kind is done for many tasks at once."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Tokens:
+    """T3 is to make more tokens of a text."""
 
-    TOKENS = "tokens"  # T3 is making its next tokens
-    PIECE = "piece"  # a piece of its source is to become tokens
-    WINDOW = "window"  # S3Gen has a window to synthesize
-    NOTHING = "nothing"  # it has ended
+    sequence: Sequence
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """A piece of a source is to become tokens."""
+
+    piece: SourcePiece
+    take: Callable[[list[int]], None]  # where they go
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """S3Gen is to make samples of tokens; they go to `Work.take_samples`."""
+
+    utterance: Utterance
+    span: Span
+
+
+Need = Tokens | Piece | Window
+"""What a task waits for. Work of one kind is done for many tasks at once."""
 
 
 class Work(Protocol):
     """How the scheduler drives one task."""
-
-    @property
-    def sequence(self) -> Sequence | None:
-        """What T3 is decoding for it."""
-        ...
 
     def begin(self) -> None:
         """Called once, before anything else, on the engine's thread.
@@ -46,28 +59,16 @@ class Work(Protocol):
         """
         ...
 
-    def need(self) -> Need:
-        """What it waits for.
+    def need(self) -> Need | None:
+        """What it waits for; None when it has ended.
 
         Raises:
             GenerationFailed: the model makes nothing of it.
         """
         ...
 
-    def window(self) -> tuple[Utterance, Span]:
-        """What is to be synthesized; only where `need` is WINDOW."""
-        ...
-
-    def piece(self) -> SourcePiece:
-        """What is to become tokens; only where `need` is PIECE."""
-        ...
-
-    def take_tokens(self, tokens: list[int]) -> None:
-        """The tokens of `piece`."""
-        ...
-
     def take_samples(self, samples: FloatSamples) -> PcmChunk:
-        """The samples of `window`; what the listener is to get of them, perhaps nothing yet."""
+        """Samples of its window; what the listener is to get of them, perhaps nothing yet."""
         ...
 
     def abandon(self) -> None:

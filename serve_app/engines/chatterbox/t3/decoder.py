@@ -94,8 +94,8 @@ class TokenDecoder:
             with torch.inference_mode():
                 self._decode.warm_up()
 
-    def add(self, request: TokenRequest) -> Sequence:
-        """Queue a request.
+    def check(self, request: TokenRequest) -> int:
+        """How many tokens may be drawn for a request.
 
         Raises:
             InvalidRequest: it has ids that the model does not know, or no room for one token is
@@ -104,12 +104,21 @@ class TokenDecoder:
         prompt.check(self._t3, request)
         length = self._dialect.prompt_length(request)
         room = min(self._max_length - length, self._t3.hp.max_speech_tokens)
-        max_tokens = min(request.max_tokens, room)
-        if max_tokens < 1:
+        if room < 1:
             raise InvalidRequest(
                 f"The text leaves no room for speech: it takes {length} of {self._max_length} "
                 "positions."
             )
+        return min(request.max_tokens, room)
+
+    def add(self, request: TokenRequest) -> Sequence:
+        """Queue a request.
+
+        Raises:
+            InvalidRequest: see `check`.
+        """
+        max_tokens = self.check(request)
+        length = self._dialect.prompt_length(request)
         sequence = Sequence(request, Watch(self._guards), length, max_tokens)
         self._waiting.append(sequence)
         return sequence
