@@ -104,12 +104,13 @@ class TokenDecoder:
         prompt.check(self._t3, request)
         length = self._dialect.prompt_length(request)
         room = min(self._max_length - length, self._t3.hp.max_speech_tokens)
-        if room < 1:
+        max_tokens = min(request.max_tokens, room)
+        if max_tokens < 1:
             raise InvalidRequest(
                 f"The text leaves no room for speech: it takes {length} of {self._max_length} "
                 "positions."
             )
-        return min(request.max_tokens, room)
+        return max_tokens
 
     def add(self, request: TokenRequest) -> Sequence:
         """Queue a request.
