@@ -26,7 +26,7 @@ OWED = "owed_audio_seconds"
 """What a replica says it owes to the requests that it has, in seconds of audio."""
 
 REQUEST = "mean_request_seconds"
-"""What its requests came to, on average, in seconds of audio."""
+"""What its latest requests were expected to come to, on average, in seconds of audio."""
 
 
 def stats_of(owed: Owed) -> dict[str, float]:
