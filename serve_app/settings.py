@@ -8,12 +8,13 @@ Unknown names are errors.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from serve_app.domain.types import AudioFormat
+from serve_app.presets import OPENAI_VOICES, Preset, with_defaults
 
 
 class _Section(BaseModel):
@@ -141,6 +142,20 @@ class HttpSettings(_Section):
     )
 
 
+class WebSocketSettings(_Section):
+    """What one socket of text in and audio out may do."""
+
+    idle_timeout_s: float = Field(
+        default=60.0, gt=0, description="A socket on which nothing happens is closed after this."
+    )
+    max_pending_chars: int = Field(
+        default=10_000, ge=100, description="Characters that may wait to be spoken."
+    )
+    max_ahead_s: float = Field(
+        default=20.0, gt=0, description="Seconds of audio that are sent before their time."
+    )
+
+
 class SpeechDefaults(_Section):
     """The default of each field of POST /api/v1/tts that an operator may want to change."""
 
@@ -166,5 +181,10 @@ class Settings(BaseSettings):
     storage: StorageSettings = Field(default_factory=StorageSettings)
     sources: SourceSettings = Field(default_factory=SourceSettings)
     http: HttpSettings = Field(default_factory=HttpSettings)
+    websocket: WebSocketSettings = Field(default_factory=WebSocketSettings)
+    presets: Annotated[dict[str, Preset], BeforeValidator(with_defaults)] = Field(
+        default_factory=lambda: dict(OPENAI_VOICES),
+        description="Named voices, beside OpenAI's names; null takes a name away.",
+    )
     speech: SpeechDefaults = Field(default_factory=SpeechDefaults)
     vc: ConversionDefaults = Field(default_factory=ConversionDefaults)

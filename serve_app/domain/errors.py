@@ -37,7 +37,12 @@ class SpeechServiceError(Exception):
 
 
 class InvalidRequest(SpeechServiceError):
-    """The request cannot be served as it is written."""
+    """The request cannot be served as it is written. Where one field is to blame, it says which."""
+
+    def __init__(self, message: str, detail: str = "", field: str = "") -> None:
+        super().__init__(f"{field}: {message}" if field else message, detail)
+        self.field = field
+        self.sentence = message
 
 
 class TextTooLong(InvalidRequest):

@@ -18,6 +18,7 @@ from serve_app.domain.types import (
     PcmChunk,
     Samples,
     SpeechRequest,
+    VoiceShape,
 )
 
 Profile = TypeVar("Profile")
@@ -52,7 +53,8 @@ class SpeechEngine(Protocol):
     def speak(self, request: SpeechRequest) -> Steps:
         """The speech in order. Each step is one bounded piece of work (at most a few tens of
         milliseconds of computing where the model allows it), and the first is the smallest, so that
-        a scheduler can serve many listeners by turns. Closing the steps abandons the rest.
+        a scheduler can serve many listeners by turns. Closing the steps abandons the rest. With
+        `word_timings`, each word of the text comes with the step in which it begins to be heard.
 
         Raises:
             InvalidRequest: the engine cannot pronounce the text.
@@ -118,8 +120,11 @@ class ConversionEngine(VoiceLearner[Profile], Protocol):
     @property
     def capabilities(self) -> ConversionCapabilities: ...
 
-    def convert(self, source: Profile | None, target: Profile, joining: Joining) -> Conversion:
-        """Begin a conversion; `source` is None where the engine wants to hear nothing of it."""
+    def convert(
+        self, source: Profile | None, target: Profile | VoiceShape, joining: Joining
+    ) -> Conversion:
+        """Begin a conversion; `source` is None where the engine wants to hear nothing of it, and
+        `target` is a shape only where its capabilities say that it makes voices of them."""
         ...
 
 

@@ -30,11 +30,21 @@ class AudioFormat(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class WordTiming:
+    """When a word is said, in seconds from the beginning of the speech it belongs to."""
+
+    word: str  # as it is written, with the punctuation that touches it
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
 class PcmChunk:
     """A stretch of speech: the unit engines yield and everything after them consumes."""
 
     samples: Samples
     sample_rate: int  # Hz
+    words: tuple[WordTiming, ...] = ()  # that begin in it, or soon after; only where asked for
 
     @property
     def seconds(self) -> float:
@@ -81,6 +91,16 @@ class Listening:
 
 
 @dataclass(frozen=True, slots=True)
+class VoiceShape:
+    """A voice that is made from another by changing it; the default changes nothing."""
+
+    pitch: float = 1.0  # times the median F0; 0.5..2
+    formants: float = 1.0  # times the frequencies of the formants; 0.75..1.35
+    intonation: float = 1.0  # times the movements of the pitch around its median; 0.3..2
+    brightness: float = 0.0  # dB per octave added above 500 Hz; -6..6
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechRequest:
     """One utterance to speak: text already cleaned and cut into chunks the engine speaks well."""
 
@@ -91,6 +111,7 @@ class SpeechRequest:
     reference: StoredAudio | None = None  # a voice for engines that take a reference
     speed: float = 1.0  # 0.5..2.0; engines without `native_speed` are always given 1.0
     sampling: Sampling = field(default_factory=Sampling)
+    word_timings: bool = False  # whether chunks are to say which words they hold
     request_id: str = ""
 
 
@@ -108,6 +129,7 @@ class Capabilities:
     first_chunk_chars: int  # the longest first chunk that still lets audio start early
     scripts: tuple[str, ...] | None  # Unicode script names it pronounces ("LATIN"); None is any
     reference: Listening | None = None  # of a recording whose voice it speaks in; None if it cannot
+    word_timings: bool = False  # knows when it says which word
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +143,10 @@ class Joining:
 
 @dataclass(frozen=True, slots=True)
 class ConversionRequest:
-    """What is to be said again in the voice of `target`: a recording, or speech yet to come."""
+    """A recording, or speech yet to come, that is to be said again in the voice of `target`."""
 
     source: StoredAudio | SpeechRequest
-    target: StoredAudio
+    target: StoredAudio | VoiceShape
     joining: Joining = field(default_factory=Joining)
     request_id: str = ""
 
@@ -137,6 +159,7 @@ class ConversionCapabilities:
     sample_rate: int  # Hz of what goes in and of what comes out
     source_seconds: float  # of the source it wants to have heard before it begins; 0 is nothing
     target: Listening  # of the voice to speak in
+    shapes: bool = False  # whether it makes a voice from the source's by a `VoiceShape`
 
 
 @dataclass(frozen=True, slots=True)

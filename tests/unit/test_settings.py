@@ -16,9 +16,11 @@ ROOT = Path(__file__).parents[2]
 
 
 def leaves(model: type[BaseModel], prefix: str = "") -> dict[str, object]:
-    """Each setting's dotted name and default."""
+    """Each setting's dotted name and default, but the presets, which docs/voices.md lists."""
     found: dict[str, object] = {}
     for name, field in model.model_fields.items():
+        if name == "presets":
+            continue
         default = field.get_default(call_default_factory=True)
         if isinstance(default, BaseModel):
             found |= leaves(type(default), f"{prefix}{name}.")
