@@ -14,4 +14,5 @@ CAPABILITIES = Capabilities(
     max_chunk_chars=260,
     first_chunk_chars=120,
     scripts=("LATIN", "GREEK"),
+    word_timings=True,
 )

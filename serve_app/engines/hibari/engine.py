@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from serve_app.domain.errors import VoiceNotFound
 from serve_app.domain.types import Capabilities, PcmChunk, Samples, SpeechRequest
-from serve_app.engines.hibari import splice, windows
+from serve_app.engines.hibari import splice, windows, word_times
 from serve_app.engines.hibari.capabilities import CAPABILITIES
 from serve_app.engines.hibari.graph import AcousticModel, Plan
 from serve_app.engines.hibari.pronounce import Pronouncer, refuse_foreign_letters
 from serve_app.engines.hibari.splice import Opening
 from serve_app.engines.hibari.upstream import Floats, voice_model
 from serve_app.engines.hibari.vocoder import Scratch, Vocoder
+from serve_app.engines.hibari.word_times import Step, Stretch
+from serve_app.engines.words import written_words
 
 _WARM_UP = SpeechRequest(
     chunks=(
@@ -25,6 +28,13 @@ _WARM_UP = SpeechRequest(
     ),
     seed=1,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Utterance:
+    ids: list[int]
+    words: list[Stretch]  # none where nobody asked
+    rng: np.random.Generator  # shared by the utterances of one chunk
 
 
 class HibariEngine:
@@ -51,16 +61,27 @@ class HibariEngine:
         """
         _check_voice(request.voice)
         refuse_foreign_letters(request.chunks)
-        first = True
+        said = 0
+        for utterance in self._utterances(request):
+            steps = self._utter(utterance.ids, request.speed, utterance.rng, first=said == 0)
+            for chunk in word_times.attach(steps, utterance.words, said, request.speed):
+                said += len(chunk.samples)
+                yield chunk
+
+    def _utterances(self, request: SpeechRequest) -> Iterator[_Utterance]:
+        words: list[list[str]] = [[] for _ in request.chunks]
+        if request.word_timings:
+            words = written_words(request.chunks)
         for index, text in enumerate(request.chunks):
             rng = np.random.default_rng(np.random.SeedSequence((request.seed, index)))
-            for ids in self._pronouncer.utterances(text):
-                yield from self._utter(ids, request.speed, rng, first)
-                first = False
+            reading = self._pronouncer.read(text)
+            placed = word_times.place(words[index], reading)
+            for phonemes, stretches in zip(reading.utterances, placed, strict=True):
+                yield _Utterance(self._pronouncer.ids(phonemes), stretches, rng)
 
     def _utter(
         self, ids: list[int], speed: float, rng: np.random.Generator, first: bool
-    ) -> Iterator[PcmChunk]:
+    ) -> Iterator[Step]:
         opening = self._open(ids, speed) if first else None
         if opening is not None:
             yield from self._continue(opening, ids, speed, rng)
@@ -68,7 +89,7 @@ class HibariEngine:
         plan = self._model.plan(ids, speed)
         vocoder = Vocoder(plan.f0, rng, self._scratch)
         for window in self._windows(ids, plan, first):
-            yield self._say(vocoder, plan, window)
+            yield Step(self._say(vocoder, plan, window), plan.durations, len(ids))
 
     def _open(self, ids: list[int], speed: float) -> Opening | None:
         """Plan the first words of a long utterance by themselves."""
@@ -83,18 +104,18 @@ class HibariEngine:
 
     def _continue(
         self, opening: Opening, ids: list[int], speed: float, rng: np.random.Generator
-    ) -> Iterator[PcmChunk]:
+    ) -> Iterator[Step]:
         """Say the opening, and only then plan the whole."""
         vocoder = Vocoder(opening.plan.f0, rng, self._scratch)
-        yield self._say(vocoder, opening.plan, (0, opening.stop))
+        samples = self._say(vocoder, opening.plan, (0, opening.stop))
+        yield Step(samples, opening.plan.durations, opening.settled)
         plan = opening.continued(self._model.plan(ids, speed))
         vocoder.revise(plan.f0)
         for window in windows.windows_after_first(opening.stop, len(plan.f0)):
-            yield self._say(vocoder, plan, window)
+            yield Step(self._say(vocoder, plan, window), plan.durations, len(ids))
 
-    def _say(self, vocoder: Vocoder, plan: Plan, window: tuple[int, int]) -> PcmChunk:
-        samples = vocoder.push(self._model.render(plan, *window))
-        return PcmChunk(_to_int16(samples), CAPABILITIES.sample_rate)
+    def _say(self, vocoder: Vocoder, plan: Plan, window: tuple[int, int]) -> Samples:
+        return _to_int16(vocoder.push(self._model.render(plan, *window)))
 
     def _windows(self, ids: list[int], plan: Plan, first: bool) -> Iterator[tuple[int, int]]:
         frames = len(plan.f0)

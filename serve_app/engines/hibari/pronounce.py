@@ -6,6 +6,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from serve_app.domain.errors import InvalidRequest
 from serve_app.engines.hibari import upstream
@@ -24,6 +25,22 @@ _ENDS = (re.compile(r"[.!?…]+[”\")]* "), re.compile(r"[,;:—]+[”\")]* "),
 _READER_BUGS = (IndexError, KeyError, TypeError, ValueError)
 
 
+@dataclass(frozen=True, slots=True)
+class ReadToken:
+    """A word or mark as the reader saw it."""
+
+    text: str
+    phonemes: str  # in the model's alphabet, with the space after it if there is one
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a text is read."""
+
+    tokens: list[ReadToken]
+    utterances: list[str]  # their phonemes, single-spaced, in parts short enough for the model
+
+
 class Pronouncer:
     """English text to ids of hibari's phonemes."""
 
@@ -32,28 +49,30 @@ class Pronouncer:
         self._ids = upstream.vocabulary()
 
     def utterances(self, text: str) -> list[list[int]]:
-        """Ids of `text`, in lists short enough for the model and with `PAD` at both ends.
+        """The ids of what `read` returns."""
+        return [self.ids(phonemes) for phonemes in self.read(text).utterances]
 
-        An empty list for text that has no words, such as punctuation.
+    def read(self, text: str) -> Reading:
+        """Read `text`. Text that has no words, such as punctuation, gives no utterances.
 
         Raises:
             InvalidRequest: there are letters or digits, but no reading.
         """
-        phonemes = self.phonemes(text)
+        tokens = self._tokens(text)
+        phonemes = _joined(tokens)
         if any(symbol not in PAUSES for symbol in phonemes):
-            return [self._with_pads(part) for part in split_phonemes(phonemes)]
+            return Reading(tokens, list(split_phonemes(phonemes)))
         if any(character.isalnum() for character in text):
             raise _unreadable(text)
-        return []
+        return Reading(tokens, [])
 
     def phonemes(self, text: str) -> str:
         """The reading of `text` in the model's alphabet, words apart by single spaces."""
-        try:
-            tokens = self._reader.tokens(_readable(text))
-            reading = "".join(self._reading(token) for token in tokens)
-        except _READER_BUGS as error:
-            raise _unreadable(text) from error
-        return " ".join("".join(s for s in reading if s in self._ids).split())
+        return _joined(self._tokens(text))
+
+    def ids(self, phonemes: str) -> list[int]:
+        """The model's ids of `phonemes`, with `PAD` at both ends."""
+        return [PAD, *(self._ids[symbol] for symbol in phonemes), PAD]
 
     def space_positions(self, ids: list[int]) -> list[int]:
         """Where in `ids` the spaces between words are."""
@@ -64,17 +83,22 @@ class Pronouncer:
         marks = {self._ids[mark] for mark in PAUSES if mark in self._ids}
         return [space for space in self.space_positions(ids) if ids[space - 1] in marks]
 
+    def _tokens(self, text: str) -> list[ReadToken]:
+        try:
+            tokens = self._reader.tokens(_readable(text))
+            return [ReadToken(token.text, self._reading(token)) for token in tokens]
+        except _READER_BUGS as error:
+            raise _unreadable(text) from error
+
     def _reading(self, token: Token) -> str:
-        """The token's phonemes; a word that has none is spelled."""
+        """The token's phonemes that the model knows; a word that has none is spelled."""
         phonemes = token.phonemes
         if not phonemes:
             letters = (c for c in token.text if c.isalnum())
             spelled = (t.phonemes or "" for c in letters for t in self._reader.tokens(c))
             phonemes = " ".join(spelled)
-        return phonemes + (" " if token.whitespace else "")
-
-    def _with_pads(self, phonemes: str) -> list[int]:
-        return [PAD, *(self._ids[symbol] for symbol in phonemes), PAD]
+        known = "".join(symbol for symbol in phonemes if symbol in self._ids)
+        return known + (" " if token.whitespace else "")
 
 
 class _UnknownWords:
@@ -119,6 +143,10 @@ def split_phonemes(phonemes: str, longest: int = MAX_PHONEMES) -> Iterator[str]:
         phonemes = phonemes[cut:].strip()
     if phonemes:
         yield phonemes
+
+
+def _joined(tokens: Iterable[ReadToken]) -> str:
+    return " ".join("".join(token.phonemes for token in tokens).split())
 
 
 def _nearest_end(phonemes: str, target: int, longest: int) -> int:

@@ -37,6 +37,7 @@ class Opening:
     plan: Plan
     position: int  # of the space between words at whose end the plans are aligned
     stop: int  # frames in the first window
+    settled: int  # phonemes before the last word, which is drawn out
 
     def continued(self, whole: Plan) -> Plan:
         """The plan of the whole utterance, with this beginning up to the border."""
@@ -107,7 +108,8 @@ def opening(plan: Plan, spaces: Sequence[int], pauses: Sequence[int]) -> Opening
     if not near:
         return None
     best = max(near, key=merit)
-    return Opening(plan, best, int(middles[best]) + windows.AUDIO_DELAY)
+    stop = int(middles[best]) + windows.AUDIO_DELAY
+    return Opening(plan, best, stop, settled=max([best, *spaces[:-1]]))
 
 
 def _cross_fade(early: tuple[Floats, Floats], late: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
