@@ -1,7 +1,7 @@
 """A deterministic conversion for tests and load: no model, and it fails on command.
 
 The samples come back upside down, at a volume that follows from the target's: a test can compute
-what a client must receive with `converted_of(source, target)`.
+what a client must receive with `converted_of(source, target)` or `shaped_of(source, shape)`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ from pathlib import Path
 import numpy as np
 
 from serve_app.domain.errors import GenerationFailed, InvalidAudio
-from serve_app.domain.types import ConversionCapabilities, Joining, Listening, PcmChunk, Samples
+from serve_app.domain.types import (
+    ConversionCapabilities,
+    Joining,
+    Listening,
+    PcmChunk,
+    Samples,
+    VoiceShape,
+)
 
 SAMPLE_RATE = 24_000
 HELD_BACK = 1_200  # samples by which the output lags behind, 50 ms
@@ -27,7 +34,11 @@ _PROFILE = struct.Struct("<4sd")
 _VERSION = b"FVC1"
 
 CAPABILITIES = ConversionCapabilities(
-    name="fake", sample_rate=SAMPLE_RATE, source_seconds=0.0, target=Listening(10.0, spread=True)
+    name="fake",
+    sample_rate=SAMPLE_RATE,
+    source_seconds=0.0,
+    target=Listening(10.0, spread=True),
+    shapes=True,
 )
 
 
@@ -52,7 +63,17 @@ def profile_of(samples: Samples) -> FakeProfile:
 
 def converted_of(source: Samples, target: Samples) -> Samples:
     """What this engine makes of a source [n] when it has heard all of `target`: int16, [n]."""
-    return _converted(source, profile_of(target).gain)
+    return _converted(source, _gain(profile_of(target)))
+
+
+def shaped_of(source: Samples, shape: VoiceShape) -> Samples:
+    """What this engine makes of a source [n] in a shape: int16, [n]."""
+    return _converted(source, _gain(shape))
+
+
+def _gain(target: FakeProfile | VoiceShape) -> float:
+    """A voice's own; of a shape half its pitch, 0.25..1.0."""
+    return target.pitch / 2 if isinstance(target, VoiceShape) else target.gain
 
 
 def _converted(samples: Samples, gain: float) -> Samples:
@@ -96,11 +117,11 @@ class FakeConversionEngine:
     def convert(
         self,
         source: FakeProfile | None,  # noqa: ARG002  it wants to hear nothing of it
-        target: FakeProfile,
+        target: FakeProfile | VoiceShape,
         joining: Joining,
     ) -> FakeConversion:
         """Begin a conversion into pieces of at most `joining.piece_seconds`."""
-        return FakeConversion(self, target.gain, int(joining.piece_seconds * SAMPLE_RATE))
+        return FakeConversion(self, _gain(target), int(joining.piece_seconds * SAMPLE_RATE))
 
 
 class FakeConversion:

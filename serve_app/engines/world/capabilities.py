@@ -11,4 +11,5 @@ CAPABILITIES = ConversionCapabilities(
     sample_rate=SAMPLE_RATE,
     source_seconds=20.0,
     target=Listening(60.0, spread=True),
+    shapes=True,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from serve_app.domain.types import ConversionCapabilities, Joining, Samples
+from serve_app.domain.types import ConversionCapabilities, Joining, Samples, VoiceShape
 from serve_app.engines.world import profile
 from serve_app.engines.world.capabilities import CAPABILITIES
 from serve_app.engines.world.conversion import WorldConversion
@@ -38,12 +38,16 @@ class WorldEngine:
         """
         return Profile.from_bytes(data)
 
-    def convert(self, source: Profile | None, target: Profile, joining: Joining) -> WorldConversion:
+    def convert(
+        self, source: Profile | None, target: Profile | VoiceShape, joining: Joining
+    ) -> WorldConversion:
         """Begin a conversion.
 
         Raises:
-            ValueError: `source` is None; this engine maps one known voice to another.
+            ValueError: `source` is None; this engine changes a voice that it knows.
         """
         if source is None:
             raise ValueError("WORLD converts a voice that it has heard: source must be a profile.")
+        if isinstance(target, VoiceShape):
+            return WorldConversion(Mapping.shaped(source, target), joining)
         return WorldConversion(Mapping.between(source, target), joining)

@@ -1,4 +1,7 @@
-"""From one voice to another: F0 shifted and scaled, the envelope warped and equalised."""
+"""From one voice to another: F0 shifted and scaled, the envelope warped and equalised.
+
+The other voice is that of a recording, or the source's own in another shape.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from serve_app.domain.types import VoiceShape
 from serve_app.engines.world.analysis import BINS, Floats, Frames
 from serve_app.engines.world.capabilities import SAMPLE_RATE
-from serve_app.engines.world.profile import Profile, band_centres, levels, mel, sonority
+from serve_app.engines.world.profile import (
+    Profile,
+    band_centres,
+    band_frequencies,
+    levels,
+    mel,
+    sonority,
+)
 
 LEAST_WARP, MOST_WARP = 0.75, 1.35
 LEAST_RANGE, MOST_RANGE = 0.6, 1.7  # of pitch: more is agitated, less is monotonous
@@ -28,6 +39,7 @@ _KNEE = 8000.0  # Hz up to which the envelope is warped alike; the rest is fitte
 _MOST_VOICED = 15.0  # dB of equalisation
 _MOST_UNVOICED = 8.0
 _SMOOTHING = np.array([1.0, 2.0, 1.0]) / 4.0  # over bands
+_TILTED = 500.0  # Hz above which brightness counts
 _SPEECH, _SILENCE = -30.0, -45.0  # dB below the voice: as it is mapped, and never amplified
 
 
@@ -50,8 +62,8 @@ class Mapping:
         warp = find_warp(source, target)
         voiced = _equaliser(source.voiced, target.voiced, warp, _MOST_VOICED)
         unvoiced = _equaliser(source.unvoiced, target.unvoiced, warp, _MOST_UNVOICED)
-        deviation = max(source.pitch_deviation, _LEAST_DEVIATION)
-        gain = min(0.0, _LOUDEST - source.level) / _NEPER
+        deviation = _deviation(source)
+        gain = _quieting(source)
         return cls(
             pitch_from=source.pitch,
             pitch_to=target.pitch,
@@ -61,6 +73,21 @@ class Mapping:
             warp=warp,
             voiced_gain=voiced + gain,
             unvoiced_gain=unvoiced + gain,
+        )
+
+    @classmethod
+    def shaped(cls, source: Profile, shape: VoiceShape) -> Mapping:
+        """The mapping that changes the source's own voice, and keeps its loudness."""
+        gain = _quieting(source)
+        return cls(
+            pitch_from=source.pitch,
+            pitch_to=source.pitch + float(np.log(shape.pitch)),
+            pitch_deviation=_deviation(source),
+            pitch_range=shape.intonation,
+            level=source.level,
+            warp=shape.formants,
+            voiced_gain=_tilt(source.voiced, shape) + gain,
+            unvoiced_gain=_tilt(source.unvoiced, shape) + gain,
         )
 
     def apply(self, frames: Frames) -> Frames:
@@ -77,6 +104,15 @@ class Mapping:
         pitch = self.pitch_deviation * _drawn_in(pitch / self.pitch_deviation)
         mapped = np.exp(pitch * self.pitch_range + self.pitch_to)
         return np.where(f0 > 0, np.clip(mapped, _LOWEST_F0, _HIGHEST_F0), 0.0)
+
+
+def _deviation(source: Profile) -> float:
+    return max(source.pitch_deviation, _LEAST_DEVIATION)
+
+
+def _quieting(source: Profile) -> float:
+    """What a loud source is amplified by, 0 or less: natural logarithm of power."""
+    return min(0.0, _LOUDEST - source.level) / _NEPER
 
 
 def _drawn_in(deviations: Floats) -> Floats:
@@ -115,8 +151,7 @@ def _unlikeness(source: Profile, target: Profile, warp: float) -> float:
 
 
 def _warped_bands(spectrum: tuple[float, ...], warp: float) -> Floats:
-    hertz = 700.0 * (10 ** (band_centres() / 2595.0) - 1)
-    return np.interp(mel(_origin(hertz, warp)), band_centres(), spectrum)
+    return np.interp(mel(_origin(band_frequencies(), warp)), band_centres(), spectrum)
 
 
 def _origin(frequencies: Floats, warp: float) -> Floats:
@@ -143,6 +178,19 @@ def _equaliser(
     padded = np.pad(difference, len(_SMOOTHING) // 2, mode="edge")
     smooth = np.clip(np.convolve(padded, _SMOOTHING, "valid"), -most, most)
     return np.interp(mel(_FREQUENCIES), band_centres(), smooth) / _NEPER
+
+
+def _tilt(spectrum: tuple[float, ...], shape: VoiceShape) -> Floats:
+    """The gain [BINS] of a shape's brightness; a mean spectrum stays as loud as it is."""
+    tilted = _warped_bands(spectrum, shape.formants)
+    tilted += shape.brightness * _octaves(band_frequencies())
+    louder = _loudness(tilted) - _loudness(np.array(spectrum))
+    return (shape.brightness * _octaves(_FREQUENCIES) - louder) / _NEPER
+
+
+def _octaves(frequencies: Floats) -> Floats:
+    """How far these are above _TILTED."""
+    return np.log2(np.maximum(frequencies / _TILTED, 1.0))
 
 
 def _loudness(spectrum: Floats) -> float:

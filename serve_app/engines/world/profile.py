@@ -81,14 +81,18 @@ def band_centres() -> Floats:
     return np.linspace(float(mel(_LOWEST_BAND)), float(mel(_HIGHEST_BAND)), BANDS)
 
 
+def band_frequencies() -> Floats:
+    """The same centres in Hz, [BANDS]."""
+    return 700.0 * (10 ** (band_centres() / 2595.0) - 1)
+
+
 def _band_weights() -> Floats:
     """[BINS, BANDS]; low bands are narrower than a bin and interpolate between two."""
     bins = np.linspace(0, SAMPLE_RATE / 2, BINS)
     centres = band_centres()
     width = centres[1] - centres[0]
     weights: Floats = np.maximum(0, 1 - np.abs(mel(bins)[:, None] - centres) / width)
-    hertz = 700.0 * (10 ** (centres / 2595.0) - 1)
-    nearest = np.maximum(0, 1 - np.abs(bins[:, None] - hertz) / bins[1])
+    nearest = np.maximum(0, 1 - np.abs(bins[:, None] - band_frequencies()) / bins[1])
     weights = np.where(weights.sum(axis=0) < 2, nearest, weights)
     return weights / weights.sum(axis=0)
 
