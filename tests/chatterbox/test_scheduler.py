@@ -40,6 +40,7 @@ class Text:
     refused: bool = False
     finish: Finish = Finish.STOP
     cut: int = 0  # tokens that a guard takes back at the end
+    words: None = None
 
 
 @dataclass(eq=False)

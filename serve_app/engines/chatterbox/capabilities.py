@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from serve_app.domain.types import Capabilities, ConversionCapabilities, Listening
-from serve_app.engines.chatterbox.models import SAMPLE_RATE, Family
+from serve_app.engines.chatterbox.models import SAMPLE_RATE, SPECS, Family
 
 _REFERENCE = Listening(30.0, spread=False)
 """The models continue the first 6 to 15 seconds; who speaks is averaged over all of it."""
@@ -21,7 +21,11 @@ _GUIDED = _SAMPLING | {"min_p", "cfg_weight", "exaggeration"}
 
 
 def _capabilities(
-    name: str, languages: tuple[str, ...], controls: frozenset[str], scripts: tuple[str, ...] | None
+    family: Family,
+    name: str,
+    languages: tuple[str, ...],
+    controls: frozenset[str],
+    scripts: tuple[str, ...] | None,
 ) -> Capabilities:
     return Capabilities(
         name=name,
@@ -34,13 +38,16 @@ def _capabilities(
         first_chunk_chars=_LONGEST_CHUNK,  # it streams below the sentence
         scripts=scripts,
         reference=_REFERENCE,
+        word_timings=bool(SPECS[family].aligned_heads),
     )
 
 
 SPEECH: dict[Family, Capabilities] = {
-    Family.ENGLISH: _capabilities("chatterbox", ("en",), _GUIDED, ("LATIN",)),
-    Family.TURBO: _capabilities("chatterbox-turbo", ("en",), _SAMPLING, ("LATIN",)),
-    Family.MULTILINGUAL: _capabilities("chatterbox-multilingual", _LANGUAGES, _GUIDED, None),
+    Family.ENGLISH: _capabilities(Family.ENGLISH, "chatterbox", ("en",), _GUIDED, ("LATIN",)),
+    Family.TURBO: _capabilities(Family.TURBO, "chatterbox-turbo", ("en",), _SAMPLING, ("LATIN",)),
+    Family.MULTILINGUAL: _capabilities(
+        Family.MULTILINGUAL, "chatterbox-multilingual", _LANGUAGES, _GUIDED, None
+    ),
 }
 
 CONVERSION = ConversionCapabilities(

@@ -13,7 +13,13 @@ from typing import Any
 import numpy as np
 
 from serve_app.domain.protocols import Core
-from serve_app.domain.types import ConversionCapabilities, Joining, PcmChunk, Samples
+from serve_app.domain.types import (
+    ConversionCapabilities,
+    Joining,
+    PcmChunk,
+    Samples,
+    VoiceShape,
+)
 from serve_app.engines.chatterbox.assembly import assemble
 from serve_app.engines.chatterbox.capabilities import CONVERSION
 from serve_app.engines.chatterbox.models import ENGLISH
@@ -75,12 +81,17 @@ class ChatterboxConversionEngine:
         return load_prompt(data, self._parts.fingerprint)
 
     def convert(
-        self, source: Prompt | None, target: Prompt, joining: Joining
+        self, source: Prompt | None, target: Prompt | VoiceShape, joining: Joining
     ) -> ChatterboxConversion:
         """See `ConversionEngine`. Pieces are joined as tokens, so there is nothing to cross-fade:
         the overlap is what the tokenizer hears around a piece.
+
+        Raises:
+            ValueError: `target` is a shape, which this engine cannot speak in.
         """
         del source  # the tokens hold nothing of who spoke
+        if isinstance(target, VoiceShape):
+            raise ValueError("Chatterbox speaks in the voice of a recording, not in a shape.")
         tokens = SourceTokens(
             joining.piece_seconds,
             joining.overlap_seconds,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
 from serve_app.domain.errors import InvalidRequest
@@ -21,6 +23,8 @@ from serve_app.engines.chatterbox.t3.sequence import TokenRequest
 from serve_app.engines.chatterbox.task import Task
 from serve_app.engines.chatterbox.voice import Voice
 from serve_app.engines.chatterbox.voice_file import dump_voice, load_voice
+from serve_app.engines.chatterbox.words import located_words
+from serve_app.engines.words import written_words
 
 _EXAGGERATION = 0.5
 """Upstream's default: neutral."""
@@ -81,6 +85,8 @@ class ChatterboxEngine:
         chunks = [
             self._tokens(request, text, profile, index) for index, text in enumerate(request.chunks)
         ]
+        if request.word_timings and self.capabilities.word_timings:
+            chunks = self._with_words(chunks, request)
         for chunk in chunks:  # the last one is to be refused before the first is heard
             self._decoder.check(chunk)
         speaking = Speaking(chunks, self._decoder, self._manner, self._parts.marking())
@@ -97,6 +103,20 @@ class ChatterboxEngine:
     def load(self, data: bytes) -> Voice:
         """See `VoiceLearner`."""
         return load_voice(data, self._parts.fingerprint)
+
+    def _with_words(
+        self, chunks: Sequence[TokenRequest], request: SpeechRequest
+    ) -> list[TokenRequest]:
+        """Each is to say which words it has, which takes some milliseconds, when it is begun."""
+
+        def read(text: str) -> list[int]:
+            return self._reader.read(text, request.language).tolist()
+
+        texts = zip(written_words(request.chunks), request.chunks, strict=True)
+        return [
+            replace(chunk, words=partial(located_words, words, text, read))
+            for chunk, (words, text) in zip(chunks, texts, strict=True)
+        ]
 
     def _tokens(self, request: SpeechRequest, text: str, voice: Voice, index: int) -> TokenRequest:
         text_tokens = self._reader.read(text, request.language)

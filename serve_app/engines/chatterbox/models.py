@@ -30,6 +30,10 @@ class Family(StrEnum):
     MULTILINGUAL = "multilingual"
 
 
+AlignedHead = tuple[int, int]
+"""A layer of T3 and a head of it that follows the text as it is spoken."""
+
+
 @dataclass(frozen=True, slots=True)
 class Controls:
     """How T3's next token is drawn. The defaults of each model are upstream's."""
@@ -59,6 +63,7 @@ class ModelSpec:
     flow_steps: int
     t3_prompt_seconds: float  # of the reference whose tokens T3 continues
     closing_silence: int  # tokens of silence after the last
+    aligned_heads: tuple[AlignedHead, ...]  # their mean says what is being said; none is unknown
     default_voice_file: str = "conds.pt"
     s3gen_prompt_seconds: float = 10.0  # of the reference that S3Gen continues
 
@@ -93,6 +98,7 @@ ENGLISH = ModelSpec(
     flow_steps=10,
     t3_prompt_seconds=6.0,
     closing_silence=0,
+    aligned_heads=tuple((9, head) for head in range(16)),  # as upstream's first release read them
 )
 TURBO = ModelSpec(
     family=Family.TURBO,
@@ -116,6 +122,7 @@ TURBO = ModelSpec(
     flow_steps=2,
     t3_prompt_seconds=15.0,
     closing_silence=3,
+    aligned_heads=(),
 )
 MULTILINGUAL = replace(
     ENGLISH,
@@ -125,6 +132,7 @@ MULTILINGUAL = replace(
     voice_encoder_file="ve.pt",
     reading_files=("grapheme_mtl_merged_expanded_v1.json", "Cangjie5_TC.json"),
     controls=replace(ENGLISH.controls, repetition_penalty=2.0),
+    aligned_heads=((12, 15), (13, 11), (9, 2)),  # upstream's `LLAMA_ALIGNED_HEADS`
 )
 
 SPECS: dict[Family, ModelSpec] = {spec.family: spec for spec in (ENGLISH, TURBO, MULTILINGUAL)}

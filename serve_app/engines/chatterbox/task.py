@@ -12,7 +12,7 @@ import numpy as np
 from serve_app.domain.deadline import Stream
 from serve_app.domain.errors import SpeechServiceError
 from serve_app.domain.protocols import Core
-from serve_app.domain.types import PcmChunk, Samples
+from serve_app.domain.types import PcmChunk, Samples, WordTiming
 from serve_app.engines.chatterbox.models import SAMPLE_RATE
 from serve_app.engines.chatterbox.s3gen.synthesizer import FloatSamples
 from serve_app.engines.chatterbox.s3gen.utterance import Utterance
@@ -115,7 +115,7 @@ def _alone(task: Task, core: Core[Task]) -> Generator[PcmChunk, None, None]:
         core.remove(stream)
 
 
-def pcm(samples: FloatSamples) -> PcmChunk:
-    """Samples in [-1, 1] as 16-bit PCM."""
+def pcm(samples: FloatSamples, words: tuple[WordTiming, ...] = ()) -> PcmChunk:
+    """Samples in [-1, 1] as 16-bit PCM, with the words that come with them."""
     scaled: Samples = np.rint(np.clip(samples, -1.0, 1.0) * 32767).astype(np.int16)
-    return PcmChunk(scaled, SAMPLE_RATE)
+    return PcmChunk(scaled, SAMPLE_RATE, words)

@@ -24,6 +24,11 @@ class Utterance:
         self._emitted = 0
 
     @property
+    def seen(self) -> Sequence[int]:
+        """The tokens that windows have looked at: they stay."""
+        return self._tokens[: self._emitted + LOOK_AHEAD] if self._emitted else []
+
+    @property
     def is_finished(self) -> bool:
         """Whether all there will ever be is out."""
         return self._is_whole and self._emitted == len(self._tokens)

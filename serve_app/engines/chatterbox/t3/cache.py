@@ -32,7 +32,7 @@ class SlotCache:
         self._keys = torch.zeros(shape, dtype=like.dtype, device=like.device)
         self._values = torch.zeros_like(self._keys)
         self._row_numbers = torch.arange(slots * rows, device=like.device)
-        self._rows = rows
+        self.slots, self.rows, self.width = slots, rows, shape[-1]
 
     def load(self, slot: int, prompt: DynamicCache) -> None:
         """Take over what the transformer made of a prompt."""
@@ -51,6 +51,11 @@ class SlotCache:
             moved = store[:, self._rows_of(source), :, :length]
             store[:, self._rows_of(target), :, :length] = moved
 
+    def keys(self, layers: Tensor, heads: Tensor, slots: int, length: int) -> Tensor:
+        """Of pairs of layer and head [k]: a copy of what the first row of each of the first slots
+        has in the first positions, [k, slots, length, width]."""
+        return self._keys[layers, : slots * self.rows : self.rows, heads, :length]
+
     def window(self, positions: Tensor, length: int) -> Cache:
         """The first rows and positions for one step that appends at `positions` [rows]."""
         rows = len(positions)
@@ -62,7 +67,7 @@ class SlotCache:
         )
 
     def _rows_of(self, slot: int) -> slice:
-        return slice(slot * self._rows, (slot + 1) * self._rows)
+        return slice(slot * self.rows, (slot + 1) * self.rows)
 
 
 class _Window(Cache):

@@ -15,7 +15,7 @@ from serve_app.engines.chatterbox.t3.cache import SlotCache
 from serve_app.engines.chatterbox.t3.graphs import Buckets, Decode, GraphedDecode
 from serve_app.engines.chatterbox.t3.guards import Guards, Watch
 from serve_app.engines.chatterbox.t3.noise import Noise
-from serve_app.engines.chatterbox.t3.sequence import Sequence, TokenRequest
+from serve_app.engines.chatterbox.t3.sequence import Look, Sequence, TokenRequest
 from serve_app.engines.chatterbox.t3.state import SlotState
 from serve_app.engines.chatterbox.t3.transformer import Transformer
 
@@ -59,7 +59,9 @@ class TokenDecoder:
         self._cache = SlotCache(t3.cfg, slots, self._dialect.rows, max_length, like=weight)
         self._state = SlotState(slots, vocabulary, device)
         self._noise = Noise(slots, vocabulary, noise_block, device)
-        self._transformer = Transformer(t3, self._dialect, self._cache, self._state)
+        self._transformer = Transformer(
+            t3, self._dialect, self._cache, self._state, spec.aligned_heads
+        )
         self._decode: Decode = self._transformer.decode
         if cuda_graphs and device.type == "cuda":
             self._decode = GraphedDecode(self._decode, Buckets(slots, max_length))
@@ -139,10 +141,11 @@ class TokenDecoder:
         logits += [self._admit(sequence) for sequence in self._take_waiting(urgency)]
         if not logits:
             return []
+        looks = self._looks()
         tokens = self._draw(torch.cat(logits))
         changed = [sequence for sequence in self._active if sequence.is_open]
-        for sequence, token in zip(self._active, tokens, strict=True):
-            sequence.accept(token, self._t3.hp.stop_speech_token)
+        for sequence, token, look in zip(self._active, tokens, looks, strict=True):
+            sequence.accept(token, self._t3.hp.stop_speech_token, look)
         self._release()
         return changed
 
@@ -188,6 +191,20 @@ class TokenDecoder:
             state.seen[count - drawn.count(0) : count] = False
         state.advance(tokens)
         return tokens.tolist()
+
+    def _looks(self) -> list[Look | None]:
+        """Where each active sequence looks in its text, of those whose words are to be timed."""
+        requests = [sequence.request for sequence in self._active]
+        attention = None
+        if any(request.words for request in requests):
+            length = max(sequence.cached for sequence in self._active) + 1
+            attention = self._transformer.attention(len(requests), length)
+        if attention is None:
+            return [None] * len(requests)
+        return [
+            row[prompt.text_positions(self._t3, request)].copy() if request.words else None
+            for row, request in zip(attention.cpu().numpy(), requests, strict=True)
+        ]
 
     def _make_plan(self, device: torch.device) -> sampler.Plan:
         return sampler.Plan.of([each.request.controls for each in self._active], device)

@@ -130,6 +130,12 @@ def _within(tokens: Tensor, vocabulary: int) -> bool:
     return bool(((tokens >= 0) & (tokens < vocabulary)).all())
 
 
+def text_positions(t3: T3, request: TokenRequest) -> slice:
+    """Where in its prompt a request has its text."""
+    first = _conditioning_length(t3, request)
+    return slice(first, first + len(request.text_tokens))
+
+
 def _conditioning_length(t3: T3, request: TokenRequest) -> int:
     """Speaker, speech of the reference (of a fixed length where upstream resamples it), emotion."""
     resampler = t3.cond_enc.perceiver
