@@ -16,6 +16,8 @@ from serve_app.api.generation import Generation
 from serve_app.api.job import Job
 from serve_app.api.request_id import request_id_of
 from serve_app.api.services import Services
+from serve_app.api.sse import MEDIA_TYPE as EVENTS
+from serve_app.api.sse import EventStream, words_json
 from serve_app.api.urls import base_url
 from serve_app.audio.encode import media_type, output_rate
 from serve_app.domain.types import AudioFormat
@@ -29,16 +31,20 @@ async def answer(services: Services, request: Request, job: Job, mode: ResponseM
         SpeechServiceError: it failed before there was anything to send.
     """
     began = time.perf_counter()
-    streams = mode is ResponseMode.STREAM
+    streams = mode is not ResponseMode.URL
     generation = Generation(services, job, streams)
     if streams:
         await generation.begin()
-        return _stream(generation, job)
+        headers = _stream_headers(generation, job)
+        if mode is ResponseMode.EVENTS:
+            events = EventStream(generation, request_id_of(request.scope))
+            return AudioResponse(generation, EVENTS, headers, events)
+        return AudioResponse(generation, media_type(job.streamed, job.sample_rate), headers)
     await generation.run_to_end()
     return _json(services, request, generation, time.perf_counter() - began)
 
 
-def _stream(generation: Generation, job: Job) -> AudioResponse:
+def _stream_headers(generation: Generation, job: Job) -> dict[str, str]:
     headers = {
         "Content-Disposition": attachment(generation.output.filename(job.streamed)),
         "Cache-Control": "no-store",
@@ -47,7 +53,7 @@ def _stream(generation: Generation, job: Job) -> AudioResponse:
     }
     if alternatives := _alternatives(generation.output, job.streamed):
         headers["X-Alternative-Formats"] = alternatives
-    return AudioResponse(generation, media_type(job.streamed, job.sample_rate), headers)
+    return headers
 
 
 def url_path(output: PendingOutput, audio_format: AudioFormat) -> str:
@@ -65,6 +71,12 @@ def attachment(filename: str) -> str:
 def _alternatives(output: PendingOutput, streamed: AudioFormat) -> str:
     others = [f for f in output.formats if f is not streamed]
     return "|".join(f"{other}:{url_path(output, other)}" for other in others)
+
+
+def _words(generation: Generation) -> dict[str, Any]:
+    if generation.job.words is None:
+        return {}
+    return {"words": words_json(generation.words) if generation.job.words else None}
 
 
 def _json(
@@ -87,6 +99,7 @@ def _json(
         "processing_time_seconds": round(seconds, 4),
         **dict.fromkeys(generation.job.duration_names, round(generation.seconds, 4)),
         **generation.job.facts,
+        **_words(generation),
         "request_id": request_id_of(request.scope),
         "timestamp": datetime.now(UTC).isoformat(),
     }

@@ -9,11 +9,13 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from serve_app import __version__
-from serve_app.api import concat, health, outputs, tts, vc, vc_inputs, voices
+from serve_app.api import concat, health, outputs, page, tts, vc, vc_inputs, voices
 from serve_app.api.body_limit import BodyLimitMiddleware
 from serve_app.api.errors import add_error_handlers
+from serve_app.api.openai import router as openai
 from serve_app.api.request_id import RequestIdMiddleware
 from serve_app.api.services import Services
+from serve_app.api.websocket import routes as websocket
 from serve_app.settings import Settings
 
 OpenServices = Callable[[], AbstractAsyncContextManager[Services]]
@@ -28,10 +30,17 @@ _EXPOSED_HEADERS = (
     "X-Request-ID",
     "X-Sample-Rate",
     "X-Speed-Library",
+    "X-Warnings",
 )
 
 
-_FORM_PATHS = ("/api/v1/voice", "/api/v1/vc_input", "/api/v1/vc", "/api/v1/concat/mixed")
+_FORM_PATHS = (
+    "/api/v1/voice",
+    "/api/v1/vc_input",
+    "/api/v1/vc",
+    "/api/v1/concat/mixed",
+    "/v1/audio/speech/upload",
+)
 _FORM_OVERHEAD_BYTES = 2 << 20
 """The text fields of a form, and what is between its parts."""
 
@@ -55,12 +64,15 @@ def create_app(settings: Settings, open_services: OpenServices) -> FastAPI:
     add_error_handlers(app)
     for router in (
         tts.router,
+        websocket.router,
         vc.router,
         concat.router,
         voices.router,
         vc_inputs.router,
         outputs.router,
         health.router,
+        openai.router,
+        page.router,
     ):
         app.include_router(router)
     limits = settings.limits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterable
 from contextlib import aclosing
 
 from starlette.responses import StreamingResponse
@@ -17,8 +18,15 @@ class AudioResponse(StreamingResponse):
     with it the synthesis that runs behind the body.
     """
 
-    def __init__(self, generation: Generation, media_type: str, headers: dict[str, str]) -> None:
-        super().__init__(generation, headers=headers)
+    def __init__(
+        self,
+        generation: Generation,
+        media_type: str,
+        headers: dict[str, str],
+        body: AsyncIterable[bytes] | None = None,
+    ) -> None:
+        """`body` is what is sent in place of the generation's own bytes, and iterates it."""
+        super().__init__(generation if body is None else body, headers=headers)
         self.headers["content-type"] = media_type  # as the contract has it: no charset
         self._generation = generation
 

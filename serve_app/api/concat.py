@@ -124,7 +124,7 @@ async def _open(
         path = (segment.source or "").removeprefix("/").removeprefix("outputs/")
         return Clip(await files.enter_async_context(services.library.outputs.master(path)))
     if segment.index is None or segment.index >= len(uploads):
-        raise InvalidRequest(f"index: there is no uploaded file {segment.index}.")
+        raise InvalidRequest(f"there is no uploaded file {segment.index}.", field="index")
     upload = services.intake.upload(
         uploads[segment.index], services.intake.input_bounds(), services.library.outputs.scratch
     )

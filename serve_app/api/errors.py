@@ -1,6 +1,7 @@
-"""The one table from errors to HTTP, and the one shape every error has.
+"""The one table from errors to HTTP, and the two shapes an error can have.
 
-`{success: false, error, error_message, error_code, detail, request_id, timestamp}`
+`{success: false, error, error_message, error_code, detail, request_id, timestamp}`, and below /v1/
+what clients of OpenAI expect: `{error: {message, type, param, code}}`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from serve_app.api.openai.names import openai_name
 from serve_app.api.request_id import request_id_of
 from serve_app.domain.errors import (
     AlreadyExists,
@@ -61,6 +63,15 @@ STATUS_AND_CODE: dict[type[SpeechServiceError], tuple[int, str]] = {
 }
 """Each error's HTTP status and `error_code`. A class that is missing here is found by a test."""
 
+OPENAI_PREFIX = "/v1/"
+
+_OPENAI_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    429: "rate_limit_error",
+}
+_ABOUT_THE_VOICE = (VoiceNotFound, UrlNotAllowed, DownloadFailed)
+
 _CODE_OF_STATUS = {
     404: "RESOURCE_NOT_FOUND",
     405: "METHOD_NOT_ALLOWED",
@@ -84,8 +95,14 @@ def error_response(
     message: str,
     detail: Any = "",
     headers: Mapping[str, str] | None = None,
+    param: str | None = None,
 ) -> JSONResponse:
-    """One error in the native API's shape."""
+    """One error in the shape of the API that was asked; `param` is the field that is wrong."""
+    if _is_openai(request):
+        if detail and isinstance(detail, str) and detail != message:
+            message = f"{message} {detail}"
+        body = {"error": openai_error(status, code, message, param)}
+        return JSONResponse(body, status, dict(headers or {}))
     body = {
         "success": False,
         "error": message,
@@ -98,12 +115,37 @@ def error_response(
     return JSONResponse(body, status, dict(headers or {}))
 
 
+def _is_openai(request: Request) -> bool:
+    return request.url.path.startswith(OPENAI_PREFIX)
+
+
+def openai_error(status: int, code: str, message: str, param: str | None = None) -> dict[str, Any]:
+    """An error as OpenAI's clients read it."""
+    kind = _OPENAI_TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    return {"message": message, "type": kind, "param": param, "code": code.lower()}
+
+
+def failure_as_openai(failure: SpeechServiceError) -> dict[str, Any]:
+    """An error of the service as OpenAI's clients read it, with their names of the fields."""
+    message, param = failure.message, None
+    if isinstance(failure, _ABOUT_THE_VOICE):
+        param = "voice"
+    elif isinstance(failure, InvalidRequest) and failure.field:
+        param = openai_name(failure.field)
+        message = f"{param}: {failure.sentence}"
+    return openai_error(
+        *STATUS_AND_CODE[type(failure)], f"{message} {failure.detail}".rstrip(), param
+    )
+
+
 async def _on_service_error(request: Request, error: Exception) -> JSONResponse:
     failure = cast(SpeechServiceError, error)
     status, code = STATUS_AND_CODE[type(failure)]
     headers: dict[str, str] = {}
     if isinstance(failure, Unavailable):
         headers["Retry-After"] = str(failure.retry_after)
+    if _is_openai(request):
+        return JSONResponse({"error": failure_as_openai(failure)}, status, headers)
     return error_response(request, status, code, failure.message, failure.detail, headers)
 
 
@@ -112,7 +154,8 @@ async def _on_validation_error(request: Request, error: Exception) -> JSONRespon
     sentences = [f"{_field_of(problem)}: {_reason_of(problem)}" for problem in problems]
     only_missing = all(problem["type"] == "missing" for problem in problems)
     code = "MISSING_REQUIRED_FIELD" if only_missing else "VALIDATION_ERROR"
-    return error_response(request, 400, code, " ".join(sentences), sentences)
+    param = _field_of(problems[0]) if problems else None
+    return error_response(request, 400, code, " ".join(sentences), sentences, param=param)
 
 
 def _field_of(problem: Mapping[str, Any]) -> str:

@@ -19,7 +19,15 @@ class ResponseMode(StrEnum):
     """How a generation route answers."""
 
     STREAM = "stream"
+    EVENTS = "sse"  # a stream, in server-sent events
     URL = "url"
+
+
+class StreamFormat(StrEnum):
+    """What a stream consists of: audio, or events that carry audio and what is known of it."""
+
+    AUDIO = "audio"
+    SSE = "sse"
 
 
 _MODES = {
@@ -40,7 +48,7 @@ def parse_response_mode(value: str) -> ResponseMode:
         return _MODES[value]
     except KeyError:
         raise InvalidRequest(
-            f"response_mode: {value!r} is not one of stream, file, download or url."
+            f"{value!r} is not one of stream, file, download or url.", field="response_mode"
         ) from None
 
 
@@ -103,7 +111,7 @@ def streamed_format(wanted: str | None, formats: tuple[AudioFormat, ...]) -> Aud
     if (parsed := parse_format(wanted)) not in formats:
         produced = ", ".join(formats)
         raise UnsupportedFormat(
-            f"return_format: {parsed} is not one of the export_formats ({produced})."
+            f"{parsed} is not one of the export_formats ({produced}).", field="return_format"
         )
     return parsed
 

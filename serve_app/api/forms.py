@@ -10,7 +10,7 @@ import re
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from fastapi import HTTPException, Request
 from fastapi.exceptions import RequestValidationError
@@ -44,9 +44,9 @@ class Form:
         """
         found = [file for name in names for file in self.files.get(name, ())]
         if len(found) > 1:
-            raise InvalidRequest(f"{names[0]}: one file is expected, not {len(found)}.")
+            raise InvalidRequest(f"one file is expected, not {len(found)}.", field=names[0])
         if not found and (text := next((n for n in names if n in self.fields), None)):
-            raise InvalidRequest(f"{text}: a file is expected, not text.", "curl -F name=@FILE")
+            raise InvalidRequest("a file is expected, not text.", "curl -F name=@FILE", field=text)
         return found[0] if found else None
 
     def required_file(self, *names: str) -> UploadFile:
@@ -136,14 +136,32 @@ def json_field(name: str, text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise InvalidRequest(f"{name}: not valid JSON.") from None
+        raise InvalidRequest("not valid JSON.", field=name) from None
+
+
+def inlined(schema: dict[str, Any]) -> dict[str, Any]:
+    """A JSON schema without `$defs`, which OpenAPI would not find where the schema is put."""
+    definitions = schema.pop("$defs", {})
+
+    def resolved(part: Any) -> Any:
+        if isinstance(part, list):
+            return [resolved(one) for one in cast(list[Any], part)]
+        if not isinstance(part, dict):
+            return part
+        fields = cast(dict[str, Any], part)
+        if "$ref" in fields:
+            name = str(fields["$ref"]).removeprefix("#/$defs/")
+            fields = {**definitions[name], **{k: v for k, v in fields.items() if k != "$ref"}}
+        return {name: resolved(value) for name, value in fields.items()}
+
+    return resolved(schema)
 
 
 def form_schema(
     model: type[BaseModel], files: Iterable[str], required: Iterable[str]
 ) -> dict[str, Any]:
     """What OpenAPI says of a form with these fields and files."""
-    schema = model.model_json_schema()
+    schema = inlined(model.model_json_schema())
     binary = {"type": "string", "format": "binary"}
     properties = {**dict.fromkeys(files, binary), **schema.get("properties", {})}
     return {

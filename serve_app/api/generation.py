@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import Any, TypeVar
 
 from serve_app.api.job import Job
 from serve_app.api.rendering import Rendering
 from serve_app.api.services import Services
-from serve_app.domain.types import PcmChunk
+from serve_app.domain.types import PcmChunk, WordTiming
 from serve_app.library.outputs import PendingOutput
 from serve_app.observability.metrics import Outcome
 
@@ -48,6 +48,11 @@ class Generation:
     def seconds(self) -> float:
         """Duration so far."""
         return self._rendering.seconds if self._rendering else 0.0
+
+    @property
+    def words(self) -> Sequence[WordTiming]:
+        """The words that have been said so far, where they were asked for."""
+        return self._rendering.words if self._rendering else ()
 
     async def begin(self) -> None:
         """Wait until there is something to send, so that failures before it can be statuses."""

@@ -81,6 +81,11 @@ async def config(services: InjectedServices) -> dict[str, Any]:
             "max_input_seconds": limits.max_input_seconds,
             "first_chunk_timeout_seconds": limits.first_chunk_timeout_s,
         },
+        "control_ranges": _control_ranges(),
+        "presets": [
+            {"name": name, **preset.model_dump()}
+            for name, preset in services.settings.presets.items()
+        ],
         "engines": {
             "tts": _engine(services.speech.capabilities),
             "vc": _conversion_engine(services.conversion.capabilities),
@@ -101,8 +106,30 @@ def _vc_defaults(formats: tuple[AudioFormat, ...]) -> dict[str, Any]:
     return {**defaults, "export_formats": list(formats), "response_mode": "stream"}
 
 
+def _control_ranges() -> dict[str, Any]:
+    """What the numeric fields of the tts body may be."""
+    properties = SpeechBody.model_json_schema()["properties"]
+    return {
+        name: {**bounds, "default": field.get("default"), "description": field.get("description")}
+        for name, field in properties.items()
+        if (bounds := _bounds(field))
+    }
+
+
+def _bounds(field: dict[str, Any]) -> dict[str, float]:
+    """The bounds of a number in a JSON schema, which an optional one has in its first choice."""
+    number = field.get("anyOf", [field])[0]
+    lowest = number.get("minimum", number.get("exclusiveMinimum"))
+    highest = number.get("maximum", number.get("exclusiveMaximum"))
+    return {} if lowest is None or highest is None else {"minimum": lowest, "maximum": highest}
+
+
 def _conversion_engine(capabilities: ConversionCapabilities) -> dict[str, Any]:
-    return {"name": capabilities.name, "sample_rate": capabilities.sample_rate}
+    return {
+        "name": capabilities.name,
+        "sample_rate": capabilities.sample_rate,
+        "shapes": capabilities.shapes,
+    }
 
 
 def _engine(capabilities: Capabilities) -> dict[str, Any]:
@@ -113,4 +140,6 @@ def _engine(capabilities: Capabilities) -> dict[str, Any]:
         "voices": list(capabilities.voices),
         "controls": sorted(capabilities.controls),
         "native_speed": capabilities.native_speed,
+        "word_timings": capabilities.word_timings,
+        "speaks_as_recordings": capabilities.reference is not None,
     }

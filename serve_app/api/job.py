@@ -31,5 +31,7 @@ class Job:
     finisher: Finisher | None = None
     headers: Mapping[str, str] = field(default_factory=dict[str, str])  # of the stream
     facts: Mapping[str, Any] = field(default_factory=dict[str, Any])  # of the JSON answer
+    characters: int = 0  # of the text that is spoken
+    words: bool | None = None  # whether the words' times are told; None is not asked for
     duration_names: tuple[str, ...] = ("duration_seconds",)  # what that calls the duration
     tidy_up: Callable[[], Awaitable[None]] = _nothing_more  # awaited when all is over

@@ -34,9 +34,9 @@ def page_request(page: int, page_size: int, sort_by: str, sort_order: str) -> Pa
         InvalidRequest: it cannot be sorted like that.
     """
     if sort_by not in _SORT_KEYS:
-        raise InvalidRequest(f"sort_by: {sort_by!r} is not one of {', '.join(_SORT_KEYS)}.")
+        raise InvalidRequest(f"{sort_by!r} is not one of {', '.join(_SORT_KEYS)}.", field="sort_by")
     if sort_order not in _ORDERS:
-        raise InvalidRequest(f"sort_order: {sort_order!r} is not asc or desc.")
+        raise InvalidRequest(f"{sort_order!r} is not asc or desc.", field="sort_order")
     return PageRequest(page, page_size, _SORT_KEYS[sort_by], _ORDERS[sort_order])
 
 

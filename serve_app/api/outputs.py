@@ -137,7 +137,9 @@ def _moment(name: str, text: str, of_day: time) -> datetime | None:
             return datetime.combine(date.fromisoformat(text), of_day, UTC)
         parsed = datetime.fromisoformat(text.replace(" ", "+"))
     except ValueError:
-        raise InvalidRequest(f"{name}: {text!r} is not a date like 2025-06-22 or a time.") from None
+        raise InvalidRequest(
+            f"{text!r} is not a date like 2025-06-22 or a time.", field=name
+        ) from None
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from serve_app.api.job import Finisher, Job
+from serve_app.api.timeline import Timeline
 from serve_app.audio import wav
 from serve_app.audio.encode import StreamEncoder
 from serve_app.audio.process import chain
-from serve_app.domain.types import PcmChunk, Samples
+from serve_app.domain.types import PcmChunk, Samples, WordTiming
 
 
 class Rendering:
@@ -26,6 +27,8 @@ class Rendering:
         self._finisher = job.finisher
         self._path = master
         self._master = wav.WavWriter(master, job.sample_rate)
+        self._timeline = Timeline(self._processor)
+        self.words: list[WordTiming] = []  # so far, in the time of what leaves
 
     @property
     def seconds(self) -> float:
@@ -34,6 +37,7 @@ class Rendering:
 
     def push(self, chunk: PcmChunk) -> bytes:
         """Take a chunk of audio; the encoded bytes it brings out, if any."""
+        self._timeline.hear(chunk.words)
         return self._pass_on(self._processor.push(chunk.samples))
 
     def finish(self) -> bytes:
@@ -52,6 +56,7 @@ class Rendering:
 
     def _pass_on(self, samples: Samples) -> bytes:
         self._master.write(samples)
+        self.words += self._timeline.placed(has_output=self._master.samples > 0)
         return self._encoder.encode(samples) if self._encoder is not None else b""
 
     def _rewrite(self, finisher: Finisher) -> None:

@@ -40,7 +40,7 @@ class Services:
         self.started_at = time.time()
         self._threads = ThreadPoolExecutor(settings.http.encoder_threads, "audio")
         self.intake = Intake(settings.limits, Downloader(_rules(settings)), self.in_thread)
-        self.sources = Sources(library, self.intake)
+        self.sources = Sources(library, self.intake, settings.presets)
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Run blocking `work` off the event loop, on one of few threads: it is all CPU or disk."""

@@ -14,10 +14,11 @@ from starlette.datastructures import UploadFile
 from serve_app.api.intake import Intake, PlainAudio
 from serve_app.audio.decode import Bounds
 from serve_app.domain.errors import InvalidRequest, NotFound, VoiceNotFound
-from serve_app.domain.types import Shelf, StoredAudio
+from serve_app.domain.types import Shelf, StoredAudio, VoiceShape
 from serve_app.library.entries import Entry, Filter, PageRequest
 from serve_app.library.library import Library
 from serve_app.library.shelf import FileShelf
+from serve_app.presets import Preset
 
 
 async def _keep() -> None:
@@ -36,10 +37,11 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """The voice a request wants: the engine's default, one of its own, or a recording's."""
+    """The voice a request wants: one of the engine's, that in another shape, or a recording's."""
 
-    built_in: str | None = None
+    built_in: str | None = None  # None is the engine's default
     reference: Recording | None = None
+    shape: VoiceShape | None = None
 
     @property
     def recording(self) -> StoredAudio | None:
@@ -67,28 +69,39 @@ class Voice:
 class Sources:
     """Finds the audio behind names and URLs."""
 
-    def __init__(self, library: Library, intake: Intake) -> None:
+    def __init__(
+        self, library: Library, intake: Intake, presets: Mapping[str, Preset] | None = None
+    ) -> None:
         self._library = library
         self._intake = intake
+        self._presets = presets or {}
 
     async def voice(self, name: str | None, built_in: Sequence[str]) -> Voice:
-        """The voice called `name`; one in the library goes before one of the engine's.
+        """The voice called `name`: of the library, else of the engine, else a preset.
 
         Raises:
             VoiceNotFound, UrlNotAllowed, DownloadFailed, InvalidAudio, FileTooLarge
         """
         if not name:
             return Voice()
+        found = await self._plain_voice(name, built_in)
+        if found is None and (preset := self._presets.get(name)):
+            if preset.voice is None:
+                return Voice(shape=preset.shape)
+            found = await self._plain_voice(preset.voice, built_in)
+        if found is None:
+            known = ", ".join(dict.fromkeys((*built_in, *self._presets)))
+            raise VoiceNotFound(
+                f"There is no voice called {name!r}.",
+                f"There are {known}; GET /api/v1/voices lists the uploaded ones.",
+            )
+        return found
+
+    async def _plain_voice(self, name: str, built_in: Sequence[str]) -> Voice | None:
         try:
             return Voice(reference=await self.target(name))
         except VoiceNotFound:
-            if name in built_in:
-                return Voice(built_in=name)
-            known = ", ".join(built_in)
-            raise VoiceNotFound(
-                f"There is no voice called {name!r}.",
-                f"The engine has {known}; GET /api/v1/voices lists the uploaded ones.",
-            ) from None
+            return Voice(built_in=name) if name in built_in else None
 
     async def target(self, name: str) -> Recording:
         """A voice of the library, or from a URL.

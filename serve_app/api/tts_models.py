@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from serve_app.api.fields import Number, OutputFields
+from serve_app.api.fields import Number, OutputFields, StreamFormat
 
 
 class NormalizeMethod(StrEnum):
@@ -29,6 +29,12 @@ class SpeechBody(OutputFields):
     text: str = Field(description="What to say; at most 10,000 characters by default.")
     reference_audio_filename: str | None = Field(
         default=None, description="A voice: path, name or URL; null is the engine's default."
+    )
+    stream_format: StreamFormat = Field(
+        default=StreamFormat.AUDIO, description="sse streams server-sent events."
+    )
+    timestamps: Literal["word"] | None = Field(
+        default=None, description="word: say when each word begins and ends (JSON, sse)."
     )
     language: str = "en"
     seed: int = Field(default=0, ge=0, le=2**63 - 1, description="0 draws one and reports it.")

@@ -56,6 +56,15 @@ _TEXT_KEPT = 500
 
 
 @dataclass(frozen=True, slots=True)
+class Abilities:
+    """What can be done for one request."""
+
+    speech: Capabilities
+    shapes: bool  # whether voices are made of a shape
+    tells_words: bool  # whether the answer has a place for the words' times
+
+
+@dataclass(frozen=True, slots=True)
 class SpeechPlan:
     """All that is decided about one request before it is spoken."""
 
@@ -72,7 +81,7 @@ def plan_speech(
     voice: Voice,
     return_format: str | None,
     request_id: str,
-    capabilities: Capabilities,
+    abilities: Abilities,
     settings: Settings,
 ) -> SpeechPlan:
     """Decide everything about one request.
@@ -81,8 +90,8 @@ def plan_speech(
         InvalidRequest, TextTooLong, UnsupportedFormat
     """
     formats = parse_formats(body.export_formats, settings.speech.export_formats)
-    powerless = (_SAMPLING - capabilities.controls) | _TRANSCRIPT_CHECKING | _COMPATIBILITY
-    ignored = ignored_fields(body, powerless)
+    capabilities = abilities.speech
+    ignored = ignored_fields(body, _powerless(voice, abilities))
     native = capabilities.native_speed
     seed = body.seed or secrets.randbelow(2**31 - 1) + 1
     return SpeechPlan(
@@ -93,6 +102,7 @@ def plan_speech(
             voice=voice.built_in,
             speed=body.speed_factor if native else 1.0,
             sampling=_sampling(body),
+            word_timings=body.timestamps is not None and "timestamps" not in ignored,
             request_id=request_id,
         ),
         draft=OutputDraft(
@@ -106,40 +116,61 @@ def plan_speech(
         streamed=streamed_format(return_format or body.return_format, formats),
         stretch=1.0 if native else body.speed_factor,
         ignored=ignored,
-        warnings=tuple(_warning(name, capabilities.name) for name in ignored),
+        warnings=tuple(_warning(name, abilities) for name in ignored),
     )
+
+
+def _powerless(voice: Voice, abilities: Abilities) -> frozenset[str]:
+    """The fields that change nothing here."""
+    powerless = _SAMPLING - abilities.speech.controls | _TRANSCRIPT_CHECKING | _COMPATIBILITY
+    if not (abilities.tells_words and abilities.speech.word_timings):
+        powerless |= {"timestamps"}
+    if voice.shape is not None and not abilities.shapes:
+        powerless |= {"reference_audio_filename"}
+    return powerless
+
+
+def is_mute(body: SpeechBody) -> bool:
+    """Whether nothing of the text is left to say once it is cleaned.
+
+    Raises:
+        InvalidRequest: the pronunciation list is none.
+    """
+    return not has_speech(clean(body.text, _switches(body)))
 
 
 def _chunks(body: SpeechBody, capabilities: Capabilities, limit: int) -> tuple[str, ...]:
     text = body.text.strip()
     if not text:
-        raise InvalidRequest("text: there is nothing to say.")
+        raise InvalidRequest("there is nothing to say.", field="text")
     _check_length(text, limit)
     cleaned = clean(text, _switches(body))
     _check_length(cleaned, limit)  # pronunciations can make it longer
     if not has_speech(cleaned):
-        raise InvalidRequest("text: it holds no letter or digit that could be spoken.")
+        raise InvalidRequest("it holds no letter or digit that could be spoken.", field="text")
     if foreign := unspeakable(cleaned, capabilities.scripts):
         raise InvalidRequest(
-            f"text: the {capabilities.name} engine cannot pronounce {' '.join(foreign)}",
+            f"the {capabilities.name} engine cannot pronounce {' '.join(foreign)}",
             "It speaks " + ", ".join(capabilities.languages) + ".",
+            field="text",
         )
     return split(cleaned, _splitting(body, capabilities))
 
 
 def _check_length(text: str, limit: int) -> None:
     if len(text) > limit:
-        raise TextTooLong(f"text: {len(text)} characters; at most {limit} are accepted.")
+        raise TextTooLong(f"{len(text)} characters; at most {limit} are accepted.", field="text")
 
 
 def _switches(body: SpeechBody) -> TextSwitches:
     try:
         sound_words = parse_sound_words(body.sound_words_field)
     except ValueError as error:
-        raise InvalidRequest(f"sound_words_field: {error}") from error
+        raise InvalidRequest(str(error), field="sound_words_field") from error
     if any(len(word.replacement) > _LONGEST_REPLACEMENT for word in sound_words):
         raise InvalidRequest(
-            f"sound_words_field: a replacement has more than {_LONGEST_REPLACEMENT} characters."
+            f"a replacement has more than {_LONGEST_REPLACEMENT} characters.",
+            field="sound_words_field",
         )
     return TextSwitches(
         to_lowercase=body.to_lowercase,
@@ -166,7 +197,9 @@ def _language(language: str, capabilities: Capabilities) -> str:
         if name in capabilities.languages:
             return name
     spoken = ", ".join(capabilities.languages)
-    raise InvalidRequest(f"language: {language!r} is not spoken by the engine; it speaks {spoken}.")
+    raise InvalidRequest(
+        f"{language!r} is not spoken by the engine; it speaks {spoken}.", field="language"
+    )
 
 
 def _facts(body: SpeechBody, seed: int) -> dict[str, Any]:
@@ -203,7 +236,14 @@ def _name_parameters(body: SpeechBody) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def _warning(name: str, engine: str) -> str:
+def _warning(name: str, abilities: Abilities) -> str:
+    engine = abilities.speech.name
+    if name == "timestamps":
+        if abilities.speech.word_timings:
+            return "timestamps is ignored: ask with stream_format=sse or response_mode=url."
+        return f"timestamps is ignored: the {engine} engine cannot tell when it says a word."
+    if name == "reference_audio_filename":
+        return "The voice is the engine's default: voices of a shape cannot be made here."
     if name in _TRANSCRIPT_CHECKING:
         return f"{name} is ignored: no transcriber is configured."
     if name in _SAMPLING:

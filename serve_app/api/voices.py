@@ -23,7 +23,16 @@ from serve_app.library.sidecar import metadata
 
 router = APIRouter(prefix="/api/v1", tags=["voices"])
 
-_NOT_DEFAULTS = frozenset({"text", "reference_audio_filename", "response_mode", "return_format"})
+_NOT_DEFAULTS = frozenset(
+    {
+        "text",
+        "reference_audio_filename",
+        "response_mode",
+        "return_format",
+        "stream_format",
+        "timestamps",
+    }
+)
 
 
 def _parameters(value: Any) -> Any:
@@ -89,7 +98,7 @@ async def upload(request: Request, services: InjectedServices) -> dict[str, Any]
         file = form.required_file("voice_file", "audio_file")
         told = json_field("metadata", form.fields.get("metadata", "{}"))
         if not isinstance(told, dict):
-            raise InvalidRequest("metadata: a JSON object is expected.")
+            raise InvalidRequest("a JSON object is expected.", field="metadata")
         fields = validated(VoiceForm, {**told, **form.fields})
         folder = same_folder(fields.folder_path, fields.folder, fields.project)
         path = library_path(folder, file.filename or "")
@@ -199,15 +208,16 @@ def checked_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
     known = set(SpeechBody.model_fields) - _NOT_DEFAULTS
     if unknown := set(parameters) - known:
         raise InvalidRequest(
-            f"default_parameters: {', '.join(sorted(unknown))} cannot be set by a voice.",
+            f"{', '.join(sorted(unknown))} cannot be set by a voice.",
             f"These can: {', '.join(sorted(known))}.",
+            field="default_parameters",
         )
     try:
         SpeechBody.model_validate({"text": "", **parameters})
     except ValidationError as error:
         problem = error.errors()[0]
         name = ".".join(map(str, problem["loc"]))
-        raise InvalidRequest(f"default_parameters.{name}: {problem['msg']}.") from None
+        raise InvalidRequest(f"{problem['msg']}.", field=f"default_parameters.{name}") from None
     return parameters
 
 

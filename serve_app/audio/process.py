@@ -32,6 +32,10 @@ class Processor(Protocol):
         """What was held back; called once, after the last `push`."""
         ...
 
+    def output_time(self, seconds: float) -> float:
+        """When the output plays what the input played at `seconds`; known once there is output."""
+        ...
+
 
 def chain(processors: Sequence[Processor]) -> Processor:
     """Several processors as one, the first applied first; none at all pass samples through."""
@@ -50,6 +54,9 @@ class _Chain:
         for processor in self._processors:
             tail = np.concatenate([processor.push(tail), processor.flush()])
         return tail
+
+    def output_time(self, seconds: float) -> float:
+        return reduce(lambda time, one: one.output_time(time), self._processors, seconds)
 
 
 class Stretch:
@@ -98,6 +105,10 @@ class Stretch:
         self._wait(self._filter.flush())
         return self._with_end(self._take(self._wanted()))
 
+    def output_time(self, seconds: float) -> float:
+        """See `Processor`."""
+        return seconds / self._speed
+
     def _stretch(self, samples: Samples) -> None:
         samples = np.concatenate([self._incomplete, samples])
         whole = len(samples) - len(samples) % self._block
@@ -139,12 +150,14 @@ class TrimSilence:
     """
 
     def __init__(self, sample_rate: int, threshold_ms: int) -> None:
+        self._sample_rate = sample_rate
         self._frame = sample_rate * _FRAME_MS // 1000
         self._threshold = sample_rate * threshold_ms // 1000
         self._margin = min(sample_rate * MARGIN_MS // 1000, self._threshold)
         self._incomplete = _NOTHING
         self._silence = _Silence()
         self._speaking = False
+        self._cut = 0  # samples that the beginning is short of
 
     def push(self, samples: Samples) -> Samples:
         """Everything up to the last frame of sound, less leading silence."""
@@ -157,6 +170,10 @@ class TrimSilence:
         """The rest, less trailing silence."""
         spoken = self._advance(self._incomplete)
         return np.concatenate([spoken, self._trailing() if self._speaking else self._leading()])
+
+    def output_time(self, seconds: float) -> float:
+        """See `Processor`."""
+        return max(0.0, seconds - self._cut / self._sample_rate)
 
     def _advance(self, samples: Samples) -> Samples:
         loud = np.flatnonzero(_frame_power(samples, self._frame) >= _SILENT_POWER)
@@ -176,9 +193,12 @@ class TrimSilence:
             self._silence.forget_all_but(self._threshold)
 
     def _leading(self) -> Samples:
-        too_long = self._silence.length > self._threshold
+        length = self._silence.length
         kept = self._silence.take()
-        return kept[len(kept) - self._margin :] if too_long else kept
+        if length > self._threshold:
+            kept = kept[len(kept) - self._margin :]
+        self._cut = length - len(kept)
+        return kept
 
     def _trailing(self) -> Samples:
         too_long = self._silence.length > self._threshold

@@ -18,7 +18,7 @@ from serve_app.deployments.engine_thread import EngineThread
 from serve_app.deployments.owed import Owed, expected_seconds
 from serve_app.deployments.profiles import SourceProfiles, VoiceProfiles
 from serve_app.deployments.recordings import Recordings
-from serve_app.domain.errors import SpeechServiceError
+from serve_app.domain.errors import InvalidRequest, SpeechServiceError
 from serve_app.domain.protocols import Conversion, ConversionEngine, SpeechBackend, Steps
 from serve_app.domain.types import (
     Capabilities,
@@ -28,6 +28,8 @@ from serve_app.domain.types import (
     Samples,
     SpeechRequest,
     StoredAudio,
+    VoiceShape,
+    WordTiming,
 )
 
 
@@ -59,30 +61,46 @@ class Converter:
             closing(self.thread.listener(request.request_id)) as listener,
         ):
             conversion = await self._begin(request)
-            async with aclosing(self._steps(request.source, conversion)) as pieces:
+            words: list[WordTiming] = []
+            async with aclosing(self._steps(request.source, conversion, words)) as pieces:
                 async for steps in pieces:
                     async with aclosing(listener.run(steps)) as chunks:
                         async for chunk in chunks:
                             debt.pay(chunk.seconds)
-                            yield chunk
+                            yield replace(chunk, words=_taken(words))
 
     async def _begin(self, request: ConversionRequest) -> Conversion:
         source, target = await asyncio.gather(
-            self._sources.of(request.source), self._voices.of(request.target)
+            self._sources.of(request.source), self._target(request.target)
         )
         joining = replace(request.joining, is_live=isinstance(request.source, SpeechRequest))
         return self._engine.convert(source, target, joining)
 
+    async def _target(self, target: StoredAudio | VoiceShape) -> Any:
+        if isinstance(target, StoredAudio):
+            return await self._voices.of(target)
+        if not self._engine.capabilities.shapes:
+            raise InvalidRequest("The conversion engine makes no voices of a shape.")
+        return target
+
     async def _steps(
-        self, source: StoredAudio | SpeechRequest, conversion: Conversion
+        self,
+        source: StoredAudio | SpeechRequest,
+        conversion: Conversion,
+        words: list[WordTiming],
     ) -> AsyncGenerator[Steps, None]:
-        """What the engine has to do, as the source comes in; nothing is read ahead of it."""
-        async with aclosing(self._samples(source)) as pieces:
+        """What the engine has to do, as the source comes in; nothing is read ahead of it.
+
+        The words of the source are put into `words`: a conversion is as long as its source.
+        """
+        async with aclosing(self._samples(source, words)) as pieces:
             async for samples in pieces:
                 yield conversion.push(samples)
         yield conversion.finish()
 
-    async def _samples(self, source: StoredAudio | SpeechRequest) -> AsyncGenerator[Samples, None]:
+    async def _samples(
+        self, source: StoredAudio | SpeechRequest, words: list[WordTiming]
+    ) -> AsyncGenerator[Samples, None]:
         if isinstance(source, StoredAudio):
             async with aclosing(self._recordings.stream(source)) as pieces:
                 async for samples in pieces:
@@ -90,7 +108,14 @@ class Converter:
             return
         async with aclosing(self._speech.speak(source)) as chunks:
             async for chunk in chunks:
+                words += chunk.words
                 yield chunk.samples
+
+
+def _taken(words: list[WordTiming]) -> tuple[WordTiming, ...]:
+    taken = tuple(words)
+    words.clear()
+    return taken
 
 
 def _check_rates(conversion: ConversionCapabilities, speech: Capabilities) -> None:

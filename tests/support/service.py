@@ -51,7 +51,7 @@ class RunningService:
     def files(self) -> list[str]:
         """Every file below the outputs folder, hidden ones too."""
         return sorted(
-            str(f.relative_to(self.outputs)) for f in self.outputs.rglob("*.*") if f.is_file()
+            str(f.relative_to(self.outputs)) for f in self.outputs.rglob("*") if f.is_file()
         )
 
 

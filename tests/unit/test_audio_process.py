@@ -144,3 +144,41 @@ def test_a_chain_is_its_processors_one_after_another(sizes: list[int]) -> None:
     wanted = run(Stretch(RATE, 1.25), run(TrimSilence(RATE, 200), speech))
     both = chain([TrimSilence(RATE, 200), Stretch(RATE, 1.25)])
     assert np.array_equal(run(both, *cut(speech, sizes)), wanted)
+
+
+def clicks(length: int, *places: int) -> Samples:
+    """A quiet tone in which single places stand out."""
+    samples = tone(length / RATE) // 20 + 200
+    for place in places:
+        samples[place : place + 48] = 30_000
+    return samples.astype(np.int16)
+
+
+def where_loud(samples: Samples) -> list[float]:
+    """Seconds at which what stands out begins."""
+    loud = np.flatnonzero(np.abs(samples.astype(int)) > 15_000)
+    return [float(i) / RATE for i in loud[np.diff(loud, prepend=-RATE) > RATE // 10]]
+
+
+@pytest.mark.parametrize("speed", [0.5, 0.8, 1.0, 1.6, 2.0])
+def test_a_moment_of_the_input_is_found_in_stretched_output(speed: float) -> None:
+    processor = Stretch(RATE, speed)
+    found = where_loud(run(processor, clicks(3 * RATE, RATE // 2, 2 * RATE)))
+    expected = [processor.output_time(0.5), processor.output_time(2.0)]
+    assert found == pytest.approx(expected, abs=0.03)
+
+
+@pytest.mark.parametrize("before", [0.05, 0.3, 1.5])
+def test_a_moment_of_the_input_is_found_in_trimmed_output(before: float) -> None:
+    processor = TrimSilence(RATE, threshold_ms=200)
+    sound = clicks(RATE, RATE // 2)
+    found = where_loud(run(processor, silence(before), sound, silence(1)))
+    assert found == pytest.approx([processor.output_time(before + 0.5)], abs=0.011)
+    assert processor.output_time(0.0) == 0.0
+
+
+def test_a_chain_moves_a_moment_through_each_of_its_processors() -> None:
+    processor = chain([Stretch(RATE, 2.0), TrimSilence(RATE, threshold_ms=200)])
+    found = where_loud(run(processor, silence(1.5), clicks(RATE, RATE // 2), silence(1)))
+    assert found == pytest.approx([processor.output_time(2.0)], abs=0.03)
+    assert chain([]).output_time(1.25) == 1.25

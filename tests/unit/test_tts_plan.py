@@ -6,16 +6,17 @@ import pytest
 
 from serve_app.api.sources import Voice
 from serve_app.api.tts_models import SpeechBody
-from serve_app.api.tts_plan import plan_speech
+from serve_app.api.tts_plan import Abilities, plan_speech
 from serve_app.engines.registry import speech_capabilities
 from serve_app.settings import Settings
 
 CAPABILITIES = speech_capabilities("chatterbox-multilingual")
+ABILITIES = Abilities(CAPABILITIES, shapes=False, tells_words=False)
 
 
 def chunks(text: str, language: str) -> tuple[str, ...]:
     body = SpeechBody(text=text, language=language)
-    return plan_speech(body, Voice(), None, "", CAPABILITIES, Settings()).request.chunks
+    return plan_speech(body, Voice(), None, "", ABILITIES, Settings()).request.chunks
 
 
 @pytest.mark.parametrize(

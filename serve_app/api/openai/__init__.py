@@ -1,0 +1,1 @@
+"""The OpenAI speech API, so that its clients work unchanged: its wire over the same speech."""

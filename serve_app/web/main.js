@@ -1,0 +1,94 @@
+/** Puts the page together: its views, and which of them is seen. */
+
+import { apiKey, askJson, setApiKey } from "./api.js";
+import { ConvertView } from "./convert.js";
+import { Dock } from "./dock.js";
+import { byId } from "./dom.js";
+import { HistoryView } from "./history.js";
+import { clearError, showError, startNotices } from "./notices.js";
+import { SpeakView } from "./speak.js";
+import { startTheme } from "./theme.js";
+import { libraryVoices } from "./voice-choice.js";
+import { VoicesView } from "./voices.js";
+
+const VIEWS = ["speak", "convert", "voices", "history"];
+
+class Page {
+  #config = /** @type {any} */ (null);
+  #speak = new SpeakView();
+  #convert = new ConvertView();
+  #dock = new Dock();
+  #history = new HistoryView(this.#dock);
+  #voices = new VoicesView({
+    dock: this.#dock,
+    speakWith: (voice) => this.#open("speak", () => this.#speak.useVoice(voice)),
+    convertTo: (voice) => this.#open("convert", () => this.#convert.useVoice(voice)),
+    onChange: () => this.#offerVoices(),
+  });
+
+  start() {
+    startTheme();
+    startNotices();
+    byId("key-input").value = apiKey();
+    byId("key-form").addEventListener("submit", (/** @type {Event} */ event) => {
+      event.preventDefault();
+      setApiKey(byId("key-input").value.trim());
+      byId("key").open = false;
+      this.#load();
+    });
+    addEventListener("hashchange", () => {
+      if (this.#show()) byId(`${this.#name}-title`).focus();
+    });
+    this.#show();
+    this.#load();
+  }
+
+  /** The name of the view that the address names. @returns {string} */
+  get #name() {
+    return location.hash.slice(1) || VIEWS[0];
+  }
+
+  /** Show that view. @returns {boolean} whether there is one */
+  #show() {
+    const name = this.#name;
+    if (!VIEWS.includes(name)) return false;
+    for (const view of VIEWS) byId(view).hidden = view !== name;
+    for (const link of document.querySelectorAll("nav a[href^='#']")) {
+      link.ariaCurrent = link.getAttribute("href") === `#${name}` ? "page" : null;
+    }
+    document.title = `${byId(`${name}-title`).textContent} · serve-app`;
+    if (name === "voices") this.#voices.show();
+    if (name === "history") this.#history.show();
+    return true;
+  }
+
+  /** @param {string} name @param {() => void} then */
+  #open(name, then) {
+    addEventListener("hashchange", then, { once: true });
+    location.hash = name;
+  }
+
+  /** Ask what the service can do, and offer that. */
+  async #load() {
+    clearError();
+    try {
+      const [config, library] = await Promise.all([askJson("api/v1/config"), libraryVoices()]);
+      this.#config = config;
+      this.#speak.configure(config, library);
+      this.#convert.configure(config, library);
+      const { tts, vc } = config.engines;
+      byId("engine").textContent = `Spoken by ${tts.name}, converted by ${vc.name}.`;
+    } catch (error) {
+      showError(error);
+    }
+  }
+
+  async #offerVoices() {
+    if (!this.#config) return this.#load();
+    const library = await libraryVoices();
+    this.#speak.showVoices(this.#config, library);
+    this.#convert.showVoices(library);
+  }
+}
+
+new Page().start();
