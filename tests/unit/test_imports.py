@@ -16,7 +16,10 @@ import pytest
             "serve_app.engines.registry",
             ["ray", "onnxruntime", "onnx", "hibari", "torch", "fastapi"],
         ),
-        ("serve_app.cli", ["ray", "fastapi", "av", "onnxruntime", "torch"]),
+        (
+            "serve_app.cli",
+            ["ray", "fastapi", "av", "onnxruntime", "torch", "numpy", "sqlalchemy", "miniaudio"],
+        ),
         ("serve_app.app", ["onnxruntime", "onnx", "hibari", "torch"]),
     ],
 )

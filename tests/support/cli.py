@@ -1,0 +1,71 @@
+"""The command line against a running server: in this process, or as a program of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from typer.testing import CliRunner
+
+from serve_app.cli.program import app
+from tests.support.service import ROOT
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended and what it printed."""
+
+    code: int
+    data: bytes
+    errors: str
+
+    @property
+    def text(self) -> str:
+        return self.data.decode()
+
+    @property
+    def json(self) -> Any:
+        """The one JSON value that the standard output holds."""
+        return json.loads(self.data)
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """A terminal, so to speak, that knows the address of a server."""
+
+    url: str
+
+    def __call__(self, *arguments: object, stdin: str | None = None, **environment: str) -> Ran:
+        """Run a command in this process; an exception that it lets out fails the test."""
+        done = CliRunner().invoke(
+            app,
+            list(map(str, arguments)),
+            prog_name="serve-app",
+            input=stdin,
+            env=self.environment() | environment,
+        )
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return Ran(done.exit_code, done.stdout_bytes, done.stderr)
+
+    def start(
+        self, *arguments: object, folder: Path, errors: int = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
+        """Start the program in a folder; its standard error goes to the descriptor `errors`."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "serve_app", *map(str, arguments)],
+            cwd=folder,
+            env={**os.environ, **self.environment(), "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+
+    def environment(self) -> dict[str, str]:
+        """The variables that the program reads; wide lines, so that none is cut."""
+        return {"SERVE_APP_URL": self.url, "COLUMNS": "200"}
