@@ -26,8 +26,8 @@ endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev serve test check format bench bench-library bench-conversion \
-	bench-chatterbox bench-gpu consistency \
-	setup-chatterbox setup-dev-chatterbox test-chatterbox check-chatterbox lock clean
+	bench-presets bench-words bench-chatterbox bench-gpu consistency \
+	setup-node screenshots setup-chatterbox setup-dev-chatterbox test-chatterbox check-chatterbox lock clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -57,12 +57,26 @@ bench-library: setup-dev  ## Measure listing and deleting with 100,000 outputs (
 bench-conversion: setup-dev  ## Measure voice conversion and draw its spectrograms (ARGS="--quick")
 	$(BIN)/python -m benchmarks.conversion $(ARGS)
 
+bench-presets: setup-dev  ## Measure the named voices and draw their map (ten minutes)
+	$(BIN)/python -m benchmarks.presets $(ARGS)
+
+bench-words: setup-dev  ## Measure how well the embedded voice knows when it says a word
+	$(BIN)/python -m benchmarks.word_timings $(ARGS)
+
 bench-chatterbox: setup-dev-chatterbox  ## Measure T3 and S3Gen on one CPU thread (quarter of an hour)
 	$(CHATTERBOX_BIN)/python -W ignore -m benchmarks.t3 $(ARGS)
 	$(CHATTERBOX_BIN)/python -W ignore -m benchmarks.s3gen $(ARGS)
 
 bench-gpu: setup-dev-chatterbox  ## Measure Chatterbox on a GPU (ten minutes)
 	$(CHATTERBOX_BIN)/python -W ignore -m benchmarks.gpu $(ARGS)
+
+setup-node: tests/node/node_modules/.package-lock.json  ## Install OpenAI's Node SDK for the tests that use it
+
+tests/node/node_modules/.package-lock.json: tests/node/package-lock.json
+	npm ci --prefix tests/node --no-audit --no-fund
+
+screenshots: setup-dev  ## Take the pictures of the page in docs/screenshots
+	$(BIN)/python -m tests.browser.screenshots $(ARGS)
 
 consistency: setup-dev  ## Ten processes on the same voices for a minute (2 s of it are in make test)
 	SERVE_APP_TEST_CONSISTENCY_SECONDS=60 $(BIN)/pytest tests/unit/test_library_consistency.py $(ARGS)
@@ -119,4 +133,4 @@ lock: | $(BIN)/python  ## Compile the hashed pins again
 	$(COMPILE) requirements/recordings.in --no-deps -o requirements/recordings.txt
 
 clean:  ## Remove the environment and caches
-	rm -rf $(VENV) $(CHATTERBOX_VENV) .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf tests/node/node_modules $(VENV) $(CHATTERBOX_VENV) .pytest_cache .ruff_cache .import_linter_cache .hypothesis

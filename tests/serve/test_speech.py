@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -131,6 +132,41 @@ def test_the_readmes_javascript_example(
     seconds, size = re.match(r"([\d.]+) seconds in (\d+) bytes", done.stdout).groups()
     assert 1 < float(seconds) < 5
     assert int(size) > 5000
+
+
+def test_the_readmes_example_of_openais_sdk(real_service: RunningService, tmp_path: Path) -> None:
+    script = example("python", "dinner.mp3", real_service)
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, capture_output=True)
+    samples, rate = decode(tmp_path / "dinner.mp3", AudioFormat.MP3)
+    assert "dinner" in words_heard(samples, rate)
+
+
+def test_the_readmes_example_of_the_client(real_service: RunningService, tmp_path: Path) -> None:
+    script = example("python", "window.mp3", real_service)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    assert re.sub(r"[\d. ]*(\S+)\n", r"\1 ", done.stdout) == "And the door is shut. "
+    samples, rate = decode(tmp_path / "window.mp3", AudioFormat.MP3)
+    assert "window" in words_heard(samples, rate)
+
+
+def test_the_readmes_examples_of_the_command_line(
+    real_service: RunningService, tmp_path: Path
+) -> None:
+    program = Path(sys.executable).parent
+    environment = {
+        **os.environ, "PATH": f"{program}:{os.environ['PATH']}", "SERVE_APP_URL": real_service.url
+    }  # fmt: skip
+    script = example("sh", "soup.mp3", real_service)
+    done = subprocess.run(
+        ["sh", "-ec", script], cwd=tmp_path, env=environment,
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert "step" in done.stdout
+    for name in ("soup.mp3", "step.wav"):
+        samples, rate = decode(tmp_path / name, AudioFormat(name.rpartition(".")[2]))
+        assert name.partition(".")[0] in words_heard(samples, rate)
 
 
 def test_the_readmes_examples_of_voices_and_conversion(
