@@ -100,5 +100,5 @@ def _say_ready(address: str, seconds: float) -> None:
         f"Ready after {seconds:.1f} s. Try:\n\n"
         f"  curl -N {address}/api/v1/tts -H 'Content-Type: application/json' \\\n"
         f"    -d '{body}' -o hello.wav\n\n"
-        f"API: {address}/docs    Ctrl-C stops it."
+        f"Page: {address}/    API: {address}/docs    Ctrl-C stops it."
     )
