@@ -6,6 +6,7 @@ what clients of OpenAI expect: `{error: {message, type, param, code}}`.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.api.openai.names import openai_name
 from serve_app.api.request_id import request_id_of
@@ -85,7 +87,14 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(SpeechServiceError, _on_service_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(Exception, _on_unexpected)
+    app.add_middleware(UnexpectedErrorMiddleware)
+
+
+class _ErrorResponse(JSONResponse):
+    """JSON in ASCII: an error may repeat what a client sent, even half of a surrogate pair."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content).encode("ascii")
 
 
 def error_response(
@@ -102,7 +111,7 @@ def error_response(
         if detail and isinstance(detail, str) and detail != message:
             message = f"{message} {detail}"
         body = {"error": openai_error(status, code, message, param)}
-        return JSONResponse(body, status, dict(headers or {}))
+        return _ErrorResponse(body, status, dict(headers or {}))
     body = {
         "success": False,
         "error": message,
@@ -112,7 +121,7 @@ def error_response(
         "request_id": request_id_of(request.scope),
         "timestamp": datetime.now(UTC).isoformat(),
     }
-    return JSONResponse(body, status, dict(headers or {}))
+    return _ErrorResponse(body, status, dict(headers or {}))
 
 
 def _is_openai(request: Request) -> bool:
@@ -145,7 +154,7 @@ async def _on_service_error(request: Request, error: Exception) -> JSONResponse:
     if isinstance(failure, Unavailable):
         headers["Retry-After"] = str(failure.retry_after)
     if _is_openai(request):
-        return JSONResponse({"error": failure_as_openai(failure)}, status, headers)
+        return _ErrorResponse({"error": failure_as_openai(failure)}, status, headers)
     return error_response(request, status, code, failure.message, failure.detail, headers)
 
 
@@ -185,7 +194,30 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
     return error_response(request, failure.status_code, code, message, headers=failure.headers)
 
 
-async def _on_unexpected(request: Request, error: Exception) -> JSONResponse:
+class UnexpectedErrorMiddleware:
+    """Answers what nobody expected, within the layers that put their headers on every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request; one whose answer has begun is broken off."""
+        has_begun = False
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_note)
+        except Exception as error:
+            if has_begun or scope["type"] != "http":
+                raise
+            await _on_unexpected(Request(scope), error)(scope, receive, send)
+
+
+def _on_unexpected(request: Request, error: Exception) -> JSONResponse:
     logger.error("Unexpected error, request %s", request_id_of(request.scope), exc_info=error)
     return error_response(
         request, 500, "INTERNAL_ERROR", "Something went wrong on our side.",

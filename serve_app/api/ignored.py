@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel
 
 HEADER = "X-Ignored-Parameters"
+_MOST_NAMED = 50  # proxies refuse long headers
 
 _ASKS_FOR_NOTHING: Mapping[str, Any] = {
     "bypass_whisper_checking": True,
@@ -30,8 +32,8 @@ def ignored_fields(body: BaseModel, powerless: Iterable[str]) -> tuple[str, ...]
 
 
 def ignored_header(names: Iterable[str]) -> dict[str, str]:
-    """The header that names them; none for none."""
-    listed = ",".join(map(_header_safe, names))
+    """The header that names them, the first of very many; none for none."""
+    listed = ",".join(map(_header_safe, islice(names, _MOST_NAMED)))
     return {HEADER: listed} if listed else {}
 
 

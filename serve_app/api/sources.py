@@ -98,6 +98,9 @@ class Sources:
         return found
 
     async def _plain_voice(self, name: str, built_in: Sequence[str]) -> Voice | None:
+        is_reserved = name in built_in or name in self._presets
+        if is_reserved and not await self._library.voices.knows(name):  # what most requests name
+            return Voice(built_in=name) if name in built_in else None
         try:
             return Voice(reference=await self.target(name))
         except VoiceNotFound:
@@ -179,7 +182,7 @@ async def _named(shelf: FileShelf, name: str) -> Entry:
     try:
         return await shelf.find(name)
     except NotFound:
-        page = await shelf.page(Filter(search=name), PageRequest(page_size=100))
+        page = await shelf.page(Filter(names=(name,)), PageRequest(page_size=100))
         called = [entry for entry in page.entries if entry.description.name == name]
         if len(called) > 1:
             paths = ", ".join(entry.path for entry in called)

@@ -204,8 +204,8 @@ def _language(language: str, capabilities: Capabilities) -> str:
 
 def _facts(body: SpeechBody, seed: int) -> dict[str, Any]:
     """What the listing of outputs says of this one: the fields that were given, and the seed."""
-    given = body.model_dump(mode="json", exclude_unset=True, exclude={"text"})
-    known = {name: value for name, value in given.items() if name in SpeechBody.model_fields}
+    fields = set(SpeechBody.model_fields) - {"text"}
+    known = body.model_dump(mode="json", exclude_unset=True, include=fields)
     if body.reference_audio_filename:
         known["reference_audio_filename"] = without_query(body.reference_audio_filename)
     return {"text": body.text.strip()[:_TEXT_KEPT], **known, "seed": seed}

@@ -78,6 +78,7 @@ class Filter:
     folder: str = ""  # this folder and those below it
     tag: str = ""
     paths: tuple[str, ...] = ()  # exactly these; empty means any
+    names: tuple[str, ...] = ()  # called one of these, but for case; empty means any
     generation_type: str = ""
     created_from: datetime | None = None
     created_to: datetime | None = None

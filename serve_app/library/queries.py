@@ -24,7 +24,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from serve_app.domain.types import Shelf
 from serve_app.library.entries import Filter, Folder, PageRequest, SortKey
-from serve_app.library.rows import Values, fold, folder_prefix, storable
+from serve_app.library.rows import Values, fold, folder_prefix, sort_name, storable
 from serve_app.library.states import State
 from serve_app.library.tables import UNKNOWN_SIZE, entries, lease_clock, scanned, tags
 
@@ -63,7 +63,8 @@ def matches(shelf: Shelf, which: Filter) -> Condition:
 
 
 def _given(which: Filter) -> Iterable[Condition]:
-    if any(storable(text) != text for text in (which.folder, which.tag, *which.paths)):
+    exact = (which.folder, which.tag, *which.paths, *which.names)
+    if any(storable(text) != text for text in exact):
         yield false()  # no row can hold it, and asking PostgreSQL would be an error
     if which.search:
         yield entries.c.search.contains(fold(which.search), autoescape=True)
@@ -73,6 +74,8 @@ def _given(which: Filter) -> Iterable[Condition]:
         yield entries.c.id.in_(select(tags.c.entry).where(tags.c.tag == which.tag))
     if which.paths:
         yield entries.c.path.in_(which.paths)
+    if which.names:
+        yield entries.c.sort_name.in_([sort_name(name) for name in which.names])
     if which.generation_type:
         yield entries.c.generation_type == which.generation_type
     if which.created_from:

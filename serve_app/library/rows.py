@@ -60,9 +60,14 @@ def _place_of(entry: Entry) -> Values:
         "shelf": entry.shelf,
         "path": entry.path,
         "folder": folder_prefix(entry.folder),
-        "sort_name": fold(said.name or entry.filename)[:_SORTED_CHARS],
+        "sort_name": sort_name(said.name or entry.filename),
         "search": fold("\n".join(searched)),
     }
+
+
+def sort_name(name: str) -> str:
+    """A name as the rows are sorted by it and found by it."""
+    return fold(name)[:_SORTED_CHARS]
 
 
 def size_of(audio: AudioFacts) -> int:

@@ -27,7 +27,7 @@ from serve_app.library.entries import (
     PageRequest,
 )
 from serve_app.library.lookup import Lookup
-from serve_app.library.paths import checked_path, extension, sidecar_of
+from serve_app.library.paths import checked_path, extension, meanings, sidecar_of
 from serve_app.library.reading import FileReader
 from serve_app.library.removal import Remover
 from serve_app.library.tools import AudioTools
@@ -95,6 +95,15 @@ class FileShelf:
         if entry is None:
             raise self._not_found(name)
         return entry
+
+    async def knows(self, name: str) -> bool:
+        """Whether `find` or a file's name may mean something by `name`, as far as is known: a file
+        that was put there by hand a moment ago is not."""
+        if not (paths := meanings(name)):
+            return False
+        one = PageRequest(page_size=1)
+        asked = (Filter(paths=paths), Filter(names=(name, *paths)))
+        return any([(await self.page(which, one)).total for which in asked])
 
     async def use(self, name: str) -> Entry:
         """`find`, and count one use of it.

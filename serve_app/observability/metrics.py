@@ -15,7 +15,7 @@ class Outcome(StrEnum):
 
     COMPLETED = "completed"
     FAILED = "failed"  # by an error of ours, before or after the first audio
-    CANCELLED = "cancelled"  # the client left
+    CANCELLED = "cancelled"  # the client left, or sent what cannot be spoken after the beginning
 
 
 @dataclass(frozen=True, slots=True)

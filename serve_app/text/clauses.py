@@ -40,7 +40,12 @@ class ClauseBuffer:
 
     def add(self, text: str) -> list[str]:
         """Take text, and give back the pieces that it completes."""
-        self._text = _WHITE_SPACE.sub(_white_space, self._text + text).lstrip()
+        if not text:
+            return []
+        kept = self._text.rstrip()
+        self._text = (
+            kept + _WHITE_SPACE.sub(_white_space, self._text[len(kept) :] + text)
+        ).lstrip()
         pieces: list[str] = []
         while (end := self._piece_end()) is not None:
             pieces.append(self._take(end))
@@ -114,7 +119,9 @@ def _is_settled(line: str, border: int) -> bool:
     A border without a space behind it is one of a script that has none.
     """
     ahead = line[border : border + _HORIZON]
-    return len(ahead) == _HORIZON or not ahead[:1].isspace() or _WORD_AHEAD.match(ahead) is not None
+    if len(ahead) == _HORIZON or _WORD_AHEAD.match(ahead) is not None:
+        return True
+    return not ahead[:1].isspace() and ahead[:2] != "."  # of which there may come more
 
 
 def _stands_alone(text: str) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import pytest
 
+from serve_app.api import speaking
 from serve_app.api.errors import STATUS_AND_CODE
 from serve_app.domain import errors
 from serve_app.domain.errors import SpeechServiceError
@@ -170,3 +173,37 @@ def test_every_error_of_the_tree_has_its_place_in_the_table() -> None:
         if isinstance(kind, type) and issubclass(kind, SpeechServiceError)
     }
     assert tree - abstract == set(STATUS_AND_CODE)
+
+
+@pytest.mark.parametrize("path", ["/api/v1/tts", "/v1/audio/speech"])
+def test_what_nobody_expected_can_be_reported_and_read_by_pages(
+    api: RunningApi, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    async def broken(*_: object) -> NoReturn:
+        raise RuntimeError("a secret of ours")
+
+    monkeypatch.setattr(speaking, "find_voice", broken)
+    response = api.client.post(
+        path, json={"text": "Hi.", "input": "Hi."}, headers={"Origin": "http://localhost:3000"}
+    )
+    assert response.status_code == 500
+    assert "secret" not in response.text
+    assert response.headers["x-request-id"]
+    assert response.headers["access-control-allow-origin"] == "http://localhost:3000"
+
+
+@pytest.mark.parametrize("path", ["/api/v1/tts", "/v1/audio/speech"])
+def test_what_no_header_or_body_can_carry_is_no_fault_of_ours(api: RunningApi, path: str) -> None:
+    deep: object = []
+    for _ in range(400):
+        deep = [deep]
+    body = {"text": "Hi.", "input": "Hi.", "deep": deep, **{f"field{n}": n for n in range(5000)}}
+    response = api.client.post(path, json=body)
+    assert response.status_code == 200
+    assert len(response.headers["x-ignored-parameters"]) < 4000
+    bad = api.client.post(
+        path,
+        content=b'{"text": "Hi.", "input": "Hi.", "model": "\\ud800", "language": "\\ud800"}',
+        headers={"Content-Type": "application/json"},
+    )
+    assert 400 <= bad.status_code < 500

@@ -283,3 +283,13 @@ def test_a_page_of_another_origin_may_read_the_warnings(api: RunningApi) -> None
     response = api.client.post("/v1/audio/speech", json={**ASKED, "speed": 4}, headers=origin)
     exposed = response.headers["access-control-expose-headers"].lower()
     assert {"x-warnings", "x-ignored-parameters"} <= set(exposed.split(", "))
+
+
+def test_options_that_are_null_are_left_out(api: RunningApi) -> None:
+    """Wrappers of the SDKs send every option that they have."""
+    plain = speak(api)
+    response = speak(api, response_format=None, speed=None, stream_format=None, instructions=None)
+    assert response.content == plain.content
+    assert "x-ignored-parameters" not in response.headers
+    assert upload(api, response_format="", speed="").status_code == 200
+    assert speak(api, input=None).status_code == 400

@@ -88,3 +88,16 @@ def test_a_preset_is_either_a_voice_or_a_shape(tmp_path: Path) -> None:
         settings_in(tmp_path, presets={"bob": {"voice": "alice", "pitch": 0.6}})
     with pytest.raises(ValueError, match="pitch"):
         settings_in(tmp_path, presets={"bob": {"pitch": 3}})
+
+
+def test_a_voice_called_by_a_reserved_name_is_found_wherever_it_lies(api: RunningApi) -> None:
+    accepted(upload_voice(api, "somebody.wav", name="onyx", folder_path="people"))
+    assert np.array_equal(speak(api, "onyx")[0], converted_of(PLAIN, spoken()))
+
+
+def test_a_name_is_found_among_many_that_mention_it(api: RunningApi) -> None:
+    accepted(upload_voice(api, "x.wav", name="Bob"))
+    for number in range(101):
+        said = {"name": f"voice {number}", "description": "a friend of Bob"}
+        accepted(upload_voice(api, f"friend{number}.wav", **said))
+    assert np.array_equal(speak(api, "Bob")[0], converted_of(PLAIN, spoken()))

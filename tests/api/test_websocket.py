@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import time
 import wave
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from serve_app.api.websocket.session import Session
 from serve_app.domain.types import AudioFormat, Capabilities, SpeechRequest
 from serve_app.engines.fake import CAPABILITIES, FakeEngine, speech_of
 from serve_app.observability.metrics import Outcome
+from serve_app.settings import Settings
 from tests.support.direct import (
     RunningApi,
     files_below,
@@ -179,6 +184,9 @@ def error_of(talker: Talker) -> dict:
         ({"format": "midi"}, "UNSUPPORTED_FORMAT"),
         ({"language": "xx"}, "VALIDATION_ERROR"),
         ({"speed_factor": 9}, "VALIDATION_ERROR"),
+        ({"voice": {"id": "nova"}}, "VALIDATION_ERROR"),
+        ({"format": 5}, "VALIDATION_ERROR"),
+        ({"colour": "red", "voice": "x" * 100_000}, "VOICE_NOT_FOUND"),
         ({"text": "hello"}, "VALIDATION_ERROR"),
         ({"voice": "http://127.0.0.1/voice.wav"}, "URL_NOT_ALLOWED"),
     ],
@@ -358,6 +366,65 @@ def test_an_idle_socket_is_closed(tmp_path: Path) -> None:
     assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4408, "Idle for 0.1 seconds.")
 
 
+def test_a_socket_is_not_idle_while_its_listener_hears_what_was_sent(tmp_path: Path) -> None:
+    """The engine is far faster than the listener; the socket waits for both, and then longer."""
+    settings = settings_in(tmp_path, websocket={"idle_timeout_s": 0.3})
+    with running_api(FakeEngine(), tmp_path, settings) as api, talking(api.url) as talker:
+        began = time.monotonic()
+        seconds = len(talker.speak(TEXT).audio) / 48_000
+        with pytest.raises(ConnectionClosed):
+            talker.connection.recv(timeout=10)
+        assert time.monotonic() - began >= seconds + 0.3
+
+
+def test_an_id_that_is_too_long_is_refused_by_the_name_it_begins_with(talker: Talker) -> None:
+    talker.start(utterance_id="x" * 129)
+    error = error_of(talker)
+    assert (error["ends"], error["utterance_id"]) == ("utterance", "x" * 128)
+
+
+def test_text_that_cannot_be_spoken_is_no_failure_of_ours(tmp_path: Path) -> None:
+    with running_api(LatinEngine(), tmp_path) as api, talking(api.url) as talker:
+        talker.start()
+        talker.say(SENTENCES[0], " ")
+        talker.send("flush")
+        talker.say("Здравствуйте.")
+        talker.send("end")
+        assert error_of(talker)["error_code"] == "VALIDATION_ERROR"
+        wait_until(lambda: api.recorder.endings)
+        assert [outcome for _, outcome, _ in api.recorder.endings] == [Outcome.CANCELLED]
+
+
+class Flood:
+    """A socket on which the next message is always there already."""
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+
+    async def receive(self) -> dict[str, str]:
+        self._left -= 1
+        if self._left < 0:
+            return {"type": "websocket.disconnect"}
+        return {"type": "websocket.receive", "text": '{"type": "cancel"}'}
+
+
+async def test_a_client_that_floods_its_socket_leaves_the_others_their_turns() -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    waiting = asyncio.create_task(others())
+    services: Any = SimpleNamespace(settings=Settings())
+    socket: Any = Flood(1000)
+    await Session(services, socket, "request").run()
+    waiting.cancel()
+    assert turns >= 1000
+
+
 def test_a_socket_on_which_something_is_spoken_is_not_idle(tmp_path: Path) -> None:
     settings = settings_in(tmp_path, websocket={"idle_timeout_s": 0.1})
     with (
@@ -365,6 +432,14 @@ def test_a_socket_on_which_something_is_spoken_is_not_idle(tmp_path: Path) -> No
         talking(api.url) as talker,
     ):
         assert talker.speak(TEXT).audio == SPEECH
+
+
+class LatinEngine(FakeEngine):
+    """Reads Latin letters only."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(CAPABILITIES, scripts=("LATIN",))
 
 
 class SilentEngine(FakeEngine):
@@ -416,7 +491,7 @@ def test_the_request_id_goes_back(api: RunningApi) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["https://evil.example", "null", "http://localhost.evil.example"]
+    "origin", ["https://evil.example", "null", "http://localhost.evil.example", "http://["]
 )
 def test_a_page_of_another_site_may_not_connect(api: RunningApi, origin: str) -> None:
     with pytest.raises(InvalidStatus) as refused, talking(api.url, origin=origin):

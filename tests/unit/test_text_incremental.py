@@ -20,7 +20,9 @@ prose = st.lists(
     ),
     max_size=60,
 ).map(" ".join)  # fmt: skip
-texts = st.one_of(st.text(alphabet=st.characters(codec=None)), st.text('aB.,!?…"” \n。，-1'), prose)
+texts = st.one_of(
+    st.text(alphabet=st.characters(codec=None)), st.text('aB.,!?…"” \n。，、—-1'), prose
+)
 limits = st.integers(30, 120)
 
 

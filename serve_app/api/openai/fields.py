@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from serve_app.api.fields import Number, StreamFormat
 from serve_app.api.forms import validated
@@ -48,6 +48,20 @@ class SpeechFields(BaseModel):
         default=StreamFormat.AUDIO, description="sse streams server-sent events."
     )
     instructions: str | None = Field(default=None, description="Has no effect.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_left_out(cls, data: Any) -> Any:
+        """Wrappers of SDKs send every option they have, as null or as an empty field of a form."""
+        if not isinstance(data, Mapping):
+            return data
+        fields = cast(Mapping[str, Any], data)
+        optional = {name for name, one in cls.model_fields.items() if not one.is_required()}
+        return {
+            name: value
+            for name, value in fields.items()
+            if name not in optional or value not in (None, "")
+        }
 
     def native(self) -> SpeechBody:
         """The body of POST /api/v1/tts that asks for the same.

@@ -15,6 +15,9 @@ _NO_TEXT_YET = "1234567890"
 """Stands for the text while the settings are checked: any engine can say it, and no clean-up or
 pronunciation is likely to take it away."""
 
+_LONGEST_ID = 128
+_OUR_NAMES = {"reference_audio_filename": "voice", "export_formats": "format"}
+
 _FILES_ONLY = frozenset(
     {
         "export_formats",
@@ -39,9 +42,14 @@ class Start(BaseModel):
     model_config = ConfigDict(extra="allow")
 
     type: Literal["start"]
-    utterance_id: str = Field(default="", max_length=128)
-    voice: str | None = None
-    format: str = AudioFormat.PCM
+    utterance_id: Any = ""  # what is wrong with a field ends the utterance, so `body` finds it
+    voice: Any = None
+    format: Any = AudioFormat.PCM
+
+    @property
+    def id(self) -> str:
+        """What to call the utterance, "" to have it named."""
+        return str(self.utterance_id)[:_LONGEST_ID]
 
     @property
     def without_effect(self) -> tuple[str, ...]:
@@ -54,6 +62,10 @@ class Start(BaseModel):
         Raises:
             InvalidRequest: a field is not what it should be.
         """
+        if not isinstance(self.utterance_id, str) or len(self.utterance_id) > _LONGEST_ID:
+            raise InvalidRequest(
+                f"a text of at most {_LONGEST_ID} characters is expected.", field="utterance_id"
+            )
         if "text" in self._settings:
             raise InvalidRequest(
                 "it is sent in messages of its own, of the type text.", field="text"
@@ -120,5 +132,5 @@ def _sentences(error: ValidationError) -> str:
 
 
 def _sentence(problem: Mapping[str, Any]) -> str:
-    field = ".".join(map(str, problem["loc"])) or "message"
+    field = ".".join(_OUR_NAMES.get(part, str(part)) for part in problem["loc"]) or "message"
     return f"{field}: {str(problem['msg']).removeprefix('Value error, ').rstrip('.')}."

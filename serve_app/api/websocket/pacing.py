@@ -29,14 +29,14 @@ class Pacer:
         self._sleep = sleep
         self._listener = Stream(None, clock())
 
+    @property
+    def played_at(self) -> float:
+        """When the listener has heard all that was sent, by the clock; 0 before there is any."""
+        listener = self._listener
+        return 0.0 if listener.started_at is None else listener.started_at + listener.delivered
+
     async def sent(self, seconds: float) -> None:
         """So much audio has been sent; returns when more may be."""
         self._listener.hear(seconds, self._clock())
-        if (ahead := self._ahead()) > self._most_ahead:
+        if (ahead := self.played_at - self._clock()) > self._most_ahead:
             await self._sleep(ahead - self._most_ahead)
-
-    def _ahead(self) -> float:
-        listener = self._listener
-        if listener.started_at is None:
-            return 0.0
-        return listener.started_at + listener.delivered - self._clock()

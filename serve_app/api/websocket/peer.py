@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from enum import StrEnum
 from typing import Any
 
@@ -14,6 +15,10 @@ from serve_app.domain.errors import SpeechServiceError
 
 _MOST_FRAME_BYTES = 1 << 16
 """Clients bound what they accept in one frame; a MiB is common."""
+
+
+_MOST_ERROR_CHARS = 1000
+"""An error may repeat what was sent, which can be long."""
 
 
 class SocketClosed(Exception):
@@ -37,6 +42,7 @@ class Peer:
 
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
+        self.told_at = time.monotonic()  # when the last event was sent
 
     async def event(self, kind: str, **fields: Any) -> None:
         """One JSON object in a text frame.
@@ -48,6 +54,7 @@ class Peer:
             await self._websocket.send_text(json.dumps({"type": kind, **fields}))
         except WebSocketDisconnect:
             raise SocketClosed from None
+        self.told_at = time.monotonic()
 
     async def audio(self, data: bytes) -> None:
         """Encoded audio, in binary frames.
@@ -86,9 +93,9 @@ class Peer:
     ) -> None:
         await self.event(
             "error",
-            error=message,
+            error=message[:_MOST_ERROR_CHARS],
             error_code=code,
-            detail=detail or message,
+            detail=(detail or message)[:_MOST_ERROR_CHARS],
             ends=ends,
             utterance_id=utterance or None,
         )

@@ -7,6 +7,8 @@ reading tells, so we always read.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from asyncio import Task, TaskGroup
 from collections.abc import MutableMapping
 from typing import Any
@@ -42,6 +44,8 @@ class Session:
         self._websocket = websocket
         self._request_id = request_id
         self._peer = Peer(websocket)
+        self._idle_timeout = services.settings.websocket.idle_timeout_s
+        self._heard_at = time.monotonic()
         self._utterance: Utterance | None = None  # the last one
         self._speaking: Task[None] | None = None
 
@@ -65,14 +69,23 @@ class Session:
         Raises:
             SocketClosed: the client has left, or does nothing.
         """
-        patience = self._services.settings.websocket.idle_timeout_s
-        while True:
-            try:
+        await asyncio.sleep(0)  # frames that are there already would be read in one go
+        while (patience := self._patience()) > 0:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(patience):
-                    return await self._websocket.receive()
-            except TimeoutError:
-                if self._utterance is None or self._utterance.is_idle:
-                    raise SocketClosed(IDLE, f"Idle for {patience:g} seconds.") from None
+                    frame = await self._websocket.receive()
+                    self._heard_at = time.monotonic()
+                    return frame
+        raise SocketClosed(IDLE, f"Idle for {self._idle_timeout:g} seconds.")
+
+    def _patience(self) -> float:
+        """Seconds until the socket has been idle for too long, if nothing happens."""
+        utterance = self._utterance
+        if utterance is not None and not utterance.is_idle:
+            return self._idle_timeout
+        played = utterance.played_at if utterance is not None else 0.0
+        active = max(self._heard_at, self._peer.told_at, played)
+        return active + self._idle_timeout - time.monotonic()
 
     async def _obey(self, frame: MutableMapping[str, Any], group: TaskGroup) -> None:
         if frame["type"] == "websocket.disconnect":
@@ -105,7 +118,7 @@ class Session:
             failure = InvalidRequest(
                 "Another utterance is under way.", "Start one after the other's done, or cancel it."
             )
-            await self._peer.failure(failure, Ends.NOTHING, message.utterance_id)
+            await self._peer.failure(failure, Ends.NOTHING, message.id)
             return
         self._utterance = Utterance(self._services, self._peer, message, self._request_id)
         self._speaking = group.create_task(self._utterance.run())

@@ -22,7 +22,7 @@ from serve_app.api.websocket.peer import Ends, Peer, SocketClosed
 from serve_app.api.websocket.script import Script
 from serve_app.api.websocket.track import Outgoing, Track
 from serve_app.audio.encode import media_type, output_rate
-from serve_app.domain.errors import SpeechServiceError
+from serve_app.domain.errors import InvalidRequest, SpeechServiceError
 from serve_app.observability.metrics import Outcome
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class Utterance:
     """What is said between `start` and `done`, in one voice and one stream of audio."""
 
     def __init__(self, services: Services, peer: Peer, start: Start, request_id: str) -> None:
-        self.id = start.utterance_id or uuid.uuid4().hex
+        self.id = start.id or uuid.uuid4().hex
         self.is_over = False  # the last of it has been told
         self.is_broken = False  # it failed or was cancelled
         self.script = Script(
@@ -55,6 +55,11 @@ class Utterance:
     def is_idle(self) -> bool:
         """Whether nothing will happen unless the client writes."""
         return self.is_over or self.script.is_waited_for
+
+    @property
+    def played_at(self) -> float:
+        """When its listener has heard all that was sent, in monotonic seconds; 0 for nothing."""
+        return self._pacer.played_at
 
     async def run(self) -> None:
         """Speak all of it; what goes wrong is told, and ends it.
@@ -129,8 +134,9 @@ class Utterance:
             outcome = Outcome.COMPLETED
         except SocketClosed:
             raise
-        except Exception:
-            outcome = Outcome.FAILED
+        except Exception as error:
+            if not isinstance(error, InvalidRequest):
+                outcome = Outcome.FAILED
             raise
         finally:
             self._services.recorder.ended(_KIND, outcome, track.seconds)
