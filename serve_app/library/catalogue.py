@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Self
 
-from sqlalchemy import delete, exc, insert, select, update
+from sqlalchemy import delete, exc, insert, select, union_all, update
 
 from serve_app.domain.errors import StorageUnavailable
 from serve_app.domain.types import Shelf
@@ -66,6 +66,11 @@ class Catalogue:
         is_there = is_present(shelf) & (entries.c.path == path)
         rows = await self._database.run(select(entries).where(is_there))
         return entry_of(rows[0]) if rows else None
+
+    async def has_any(self, shelf: Shelf, *filters: Filter) -> bool:
+        """Whether a present file is meant by one of the filters."""
+        meant = (select(entries.c.id).where(queries.matches(shelf, each)) for each in filters)
+        return bool(await self._database.run(union_all(*meant)))
 
     async def is_pending(self, shelf: Shelf, path: str) -> bool:
         """Is somebody alive making this file, which has no facts yet?"""

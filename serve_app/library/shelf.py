@@ -101,9 +101,8 @@ class FileShelf:
         that was put there by hand a moment ago is not."""
         if not (paths := meanings(name)):
             return False
-        one = PageRequest(page_size=1)
-        asked = (Filter(paths=paths), Filter(names=(name, *paths)))
-        return any([(await self.page(which, one)).total for which in asked])
+        called = Filter(names=(name, *paths))
+        return await self._catalogue.has_any(self.name, Filter(paths=paths), called)
 
     async def use(self, name: str) -> Entry:
         """`find`, and count one use of it.

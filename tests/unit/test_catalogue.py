@@ -54,6 +54,26 @@ async def test_what_a_database_cannot_hold_is_dropped_or_not_found(catalogue: Ca
     assert await paths(catalogue, VOICES, Filter(tag="\0", folder="\ud800")) == set()
 
 
+async def test_a_name_is_that_of_the_description_or_else_of_the_file(catalogue: Catalogue) -> None:
+    ann = voice("x/1.wav", description=Description(name="Ann"))
+    await save(catalogue, ann, voice("y/ann.wav"), voice("z/anna.wav"))
+    assert await paths(catalogue, VOICES, Filter(names=("ANN",))) == {"x/1.wav"}
+    assert await paths(catalogue, VOICES, Filter(names=("ann", "ann.wav"))) == {
+        "x/1.wav", "y/ann.wav",
+    }  # fmt: skip
+    assert await paths(catalogue, VOICES, Filter(names=("\0",))) == set()
+
+
+async def test_it_says_whether_any_file_is_meant(catalogue: Catalogue) -> None:
+    await save(catalogue, voice("a.wav", description=Description(name="Ann")))
+    by_path, by_name = Filter(paths=("a.wav",)), Filter(names=("ann",))
+    other = Filter(names=("bob",))
+    assert await catalogue.has_any(VOICES, other, by_path)
+    assert await catalogue.has_any(VOICES, by_name, other)
+    assert not await catalogue.has_any(VOICES, other)
+    assert not await catalogue.has_any(OUTPUTS, by_path, by_name)
+
+
 async def test_search_looks_everywhere_and_wildcards_mean_themselves(catalogue: Catalogue) -> None:
     await save(
         catalogue,
