@@ -72,10 +72,11 @@ def bench(
             engine = client.config().engines.tts.name
         connect = partial(AsyncClient, url, api_key=api_key, max_wait=0)
         interrupted = _was_interrupted(load, connect, heard)
-    if as_json:
-        print_json({"url": url, "engine": engine, **facts(load, heard)})
-    else:
-        report(f"{engine} at {url}", load, heard)
+    with reported(as_json):
+        if as_json:
+            print_json({"url": url, "engine": engine, **facts(load, heard)})
+        else:
+            report(f"{engine} at {url}", load, heard)
     if interrupted:
         raise typer.Exit(ExitCode.INTERRUPTED)
     if heard.errors:

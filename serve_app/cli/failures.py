@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from typing import Any, NoReturn
 
 import typer
 
-from serve_app.client import RequestRefused, ServerError, ServerUnreachable
+from serve_app.client import CannotBeSent, RequestRefused, ServerError, ServerUnreachable
 
 
 class NoSoundDevice(Exception):
@@ -18,9 +19,10 @@ class NoSoundDevice(Exception):
 
 
 class ExitCode(IntEnum):
-    """How a command ended. 0 is well, and 2 a wrong command line."""
+    """How a command ended; 0 is well."""
 
     FAILED = 1  # the server refused or failed, or something is wrong on this machine
+    WRONG_USAGE = 2  # of the command line
     UNREACHABLE = 3
     INTERRUPTED = 130  # by Ctrl-C
 
@@ -36,6 +38,8 @@ def reported(as_json: bool) -> Generator[None]:
         yield
     except ServerUnreachable as error:
         _end(error, as_json, ExitCode.UNREACHABLE)
+    except CannotBeSent as error:
+        _end(error, as_json, ExitCode.WRONG_USAGE)
     except (ServerError, NoSoundDevice) as error:
         _end(error, as_json, ExitCode.FAILED)
     except BrokenPipeError:
@@ -48,7 +52,8 @@ def reported(as_json: bool) -> Generator[None]:
 def _end(error: Exception, as_json: bool, code: ExitCode) -> NoReturn:
     typer.echo(str(error), err=True)
     if as_json:
-        print_json({"error": {"message": str(error), **_facts(error)}})
+        with suppress(OSError):  # of which the error may be
+            print_json({"error": {"message": str(error), **_facts(error)}})
     raise typer.Exit(code)
 
 
@@ -59,5 +64,11 @@ def _facts(error: Exception) -> dict[str, Any]:
 
 
 def print_json(value: Any) -> None:
-    """One JSON value, on the standard output."""
+    """One JSON value, on the standard output.
+
+    Raises:
+        typer.Exit: there is no standard output.
+    """
+    if sys.stdout is None:
+        raise typer.Exit(ExitCode.FAILED)
     typer.echo(json.dumps(value, ensure_ascii=False, indent=2))

@@ -38,3 +38,5 @@ def _parsed(assignment: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         return name, value
+    except RecursionError:
+        raise typer.BadParameter(f"--set {name}: its value is too deep.") from None

@@ -1,12 +1,15 @@
 """The program: its commands, in the groups that `serve-app --help` shows.
 
-Nothing of the service is imported here, so that a command that only talks to one starts at once.
+Nothing that runs the service is imported here, so that a command that only talks to one starts at
+once.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from io import TextIOWrapper
 from types import FrameType
 
 import typer
@@ -76,10 +79,37 @@ app.command(
 
 def main() -> None:
     """The `serve-app` program."""
-    signal.signal(signal.SIGTERM, _end)
-    app(prog_name="serve-app")
+    _end_on_signals()
+    _prepare_streams()
+    try:
+        app(prog_name="serve-app")
+    finally:
+        _drop_unwritten_output()
+
+
+def _end_on_signals() -> None:
+    """End as on Ctrl-C, so that no half of a file is left; `nohup` has SIGHUP ignored already."""
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _end)
 
 
 def _end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    """End as on Ctrl-C, so that no half of a file is left."""
     sys.exit(128 + number)
+
+
+def _prepare_streams() -> None:
+    """A closed standard input is an empty one; a file's name need be no text to be printed."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull)  # noqa: SIM115 - it stays open
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # pyright: ignore[reportUnknownMemberType]
+
+
+def _drop_unwritten_output() -> None:
+    """What the standard output did not take was told; Python would fail on it again at its end."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -57,11 +57,15 @@ def check_output(output: Path | None, as_json: bool) -> None:
         typer.BadParameter: it cannot.
     """
     if output != STDOUT:
+        if output and output.is_dir():
+            raise typer.BadParameter(f"-o takes a file, and {output} is a folder.")
         if output and not output.parent.is_dir():
             raise typer.BadParameter(f"there is no folder {output.parent}.")
         return
     if as_json:
         raise typer.BadParameter("--json and -o - both want the standard output.")
+    if sys.stdout is None:
+        raise typer.BadParameter("the standard output is closed; save it with -o FILE.")
     if sys.stdout.isatty():
         raise typer.BadParameter(
             "a terminal cannot take audio: pipe it on, or save it with -o FILE."

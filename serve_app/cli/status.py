@@ -16,12 +16,12 @@ def status(url: Url = DEFAULT_URL, api_key: ApiKey = None, as_json: AsJson = Fal
     with reported(as_json), Client(url, api_key=api_key) as client:
         health, config = client.health(), client.config()
         voices = [voice.name for voice in known_voices(client)]
-    if as_json:
-        engines, formats = config.engines.model_dump(), list(config.supported_formats)
-        told = {**health.model_dump(), "engines": engines, "formats": formats, "voices": voices}
-        print_json({"url": url, **told})
-    else:
-        typer.echo(_described(url, health, config, len(voices)))
+        if as_json:
+            engines, formats = config.engines.model_dump(), list(config.supported_formats)
+            told = {**health.model_dump(), "engines": engines, "formats": formats, "voices": voices}
+            print_json({"url": url, **told})
+        else:
+            typer.echo(_described(url, health, config, len(voices)))
     if health.status != "healthy":
         raise typer.Exit(ExitCode.FAILED)
 

@@ -27,11 +27,17 @@ def _read(argument: str | None, file: Path | None) -> str:
         if file is not None:
             return file.read_text("utf-8")
         if argument is not None and argument != "-":
-            return argument
+            return _valid(argument)
         if argument is None and sys.stdin.isatty():
             raise typer.BadParameter("give a text, --file FILE, or pipe one in.")
-        return sys.stdin.read()
-    except UnicodeDecodeError:
-        raise typer.BadParameter(f"{file or 'the standard input'} is not text in UTF-8.") from None
+        return _valid(sys.stdin.read())
+    except UnicodeError:
+        raise typer.BadParameter(f"{file or 'the text'} is not UTF-8.") from None
     except OSError as error:
         raise typer.BadParameter(f"{file} cannot be read: {error.strerror}.") from None
+
+
+def _valid(text: str) -> str:
+    """Bytes that are no text get as far as here: as surrogates, which are none either."""
+    text.encode()
+    return text

@@ -31,10 +31,10 @@ def list_voices(
     """List every name that --voice takes: of the library, of the engine, and presets."""
     with reported(as_json), Client(url, api_key=api_key) as client:
         known = known_voices(client, search)
-    if as_json:
-        print_json([_facts(voice) for voice in known])
-    else:
-        Console(markup=False, highlight=False).print(_table(known))
+        if as_json:
+            print_json([_facts(voice) for voice in known])
+        else:
+            Console(markup=False, highlight=False).print(_table(known))
 
 
 @voices.command(
@@ -59,10 +59,10 @@ def add(
     """Add a recording to the library, as a voice that --voice takes."""
     with reported(as_json), Client(url, api_key=api_key) as client:
         voice = client.voices.add(file, name=name, tags=tags, folder=folder, overwrite=overwrite)
-    if as_json:
-        print_json(voice.model_dump(mode="json"))
-    else:
-        typer.echo(f"Added {voice.path}: {voice.duration_seconds:.1f} s.")
+        if as_json:
+            print_json(voice.model_dump(mode="json"))
+        else:
+            typer.echo(f"Added {voice.path}: {voice.duration_seconds:.1f} s.")
 
 
 @voices.command(epilog=examples("serve-app voices remove alice.wav --yes"))
@@ -80,10 +80,10 @@ def remove(
         typer.confirm(f"Remove {name} for good?", abort=True)
     with reported(as_json), Client(url, api_key=api_key) as client:
         client.voices.remove(name)
-    if as_json:
-        print_json({"removed": name})
-    else:
-        typer.echo(f"Removed {name}.")
+        if as_json:
+            print_json({"removed": name})
+        else:
+            typer.echo(f"Removed {name}.")
 
 
 def _facts(voice: KnownVoice) -> dict[str, Any]:

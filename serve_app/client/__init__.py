@@ -23,6 +23,7 @@ from serve_app.client.answers import (
 from serve_app.client.async_client import AsyncClient
 from serve_app.client.client import Client
 from serve_app.client.errors import (
+    CannotBeSent,
     NotFound,
     Overloaded,
     RequestRefused,
@@ -43,6 +44,7 @@ __all__ = [
     "AsyncEventStream",
     "AudioDelta",
     "AudioStream",
+    "CannotBeSent",
     "Client",
     "ControlRange",
     "ConversionOptions",

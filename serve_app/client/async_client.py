@@ -37,7 +37,7 @@ from serve_app.client.transport import AsyncTransport, Server
 class AsyncClient:
     """As `Client`, for asyncio.
 
-    Every method raises `ServerUnreachable`, `RequestRefused` and `UnexpectedAnswer`.
+    Every method raises `CannotBeSent`, `ServerUnreachable`, `RequestRefused`, `UnexpectedAnswer`.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class AsyncClient:
         seconds; 0 never waits.
 
         Raises:
-            ValueError: the key has characters that cannot be sent.
+            CannotBeSent: the key has characters that cannot be sent, or the URL has a password.
         """
         self._transport = AsyncTransport(Server(url.rstrip("/"), api_key, timeout, max_wait))
         self.voices = AsyncVoices(self._transport)
@@ -104,8 +104,11 @@ class AsyncClient:
     ) -> SavedAudio:
         """Speech into a file here, in the format that its extension means unless one is given."""
         chosen = format or calls.format_of(Path(path))
-        async with self.stream(text, format=chosen, **options) as speech:
-            return await speech.save(path, progress)
+        with saving(path, progress) as file:
+            async with self.stream(text, format=chosen, **options) as speech:
+                async for data in speech:
+                    file.write(data)
+                return file.keep()
 
     async def speak(
         self,
@@ -164,8 +167,8 @@ class AsyncClient:
         progress: Progress | None = None,
     ) -> SavedAudio:
         """Fetch a stored file, by the path or the URL that the server gave it."""
-        async with self._transport.opened(calls.fetch(path_or_url)) as response:
-            with saving(to, progress) as file, unbroken():
+        with saving(to, progress) as file, unbroken():
+            async with self._transport.opened(calls.fetch(path_or_url)) as response:
                 async for data in response.aiter_bytes():
                     file.write(data)
                 return file.keep()

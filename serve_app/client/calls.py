@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from serve_app.client.errors import CannotBeSent
 from serve_app.client.options import (
     ConversionOptions,
     OutputFilters,
@@ -101,12 +103,12 @@ def add_voice(path: Path, overwrite: bool, description: VoiceDescription) -> Cal
 
 def update_voice(filename: str, description: VoiceDescription) -> Call:
     """PUT /api/v1/voice/{filename}/metadata."""
-    return Call("PUT", f"/api/v1/voice/{quote(filename)}/metadata", json=given(description))
+    return Call("PUT", f"{_voice_path(filename)}/metadata", json=given(description))
 
 
 def remove_voice(filename: str) -> Call:
     """DELETE /api/v1/voice/{filename}."""
-    return Call("DELETE", f"/api/v1/voice/{quote(filename)}", {"confirm": "true"})
+    return Call("DELETE", _voice_path(filename), {"confirm": "true"})
 
 
 def outputs_page(number: int, filters: OutputFilters) -> Call:
@@ -130,6 +132,22 @@ def format_of(path: Path) -> str | None:
 def given(options: Mapping[str, Any]) -> dict[str, Any]:
     """Those that are not None."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _voice_path(filename: str) -> str:
+    """Where a voice is on the server.
+
+    HTTP resolves "." and "..", and a name with them would mean another place: that of all voices.
+
+    Raises:
+        CannotBeSent: no voice can have that name.
+    """
+    if not {"", ".", ".."}.isdisjoint(re.split(r"[/\\]", filename)):
+        raise CannotBeSent(f"{filename!r} is not a voice's name.")
+    try:
+        return f"/api/v1/voice/{quote(filename)}"
+    except UnicodeEncodeError:
+        raise CannotBeSent(f"{filename!r} is not text in UTF-8.") from None
 
 
 def _speech_body(text: str, formats: Formats, options: SpeechOptions) -> dict[str, Any]:

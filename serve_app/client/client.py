@@ -37,7 +37,7 @@ from serve_app.client.transport import Server, Transport
 class Client:
     """A connection to a speech server; several threads may use one.
 
-    Every method raises `ServerUnreachable`, `RequestRefused` and `UnexpectedAnswer`.
+    Every method raises `CannotBeSent`, `ServerUnreachable`, `RequestRefused`, `UnexpectedAnswer`.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Client:
         seconds; 0 never waits.
 
         Raises:
-            ValueError: the key has characters that cannot be sent.
+            CannotBeSent: the key has characters that cannot be sent, or the URL has a password.
         """
         self._transport = Transport(Server(url.rstrip("/"), api_key, timeout, max_wait))
         self.voices = Voices(self._transport)
@@ -104,8 +104,10 @@ class Client:
     ) -> SavedAudio:
         """Speech into a file here, in the format that its extension means unless one is given."""
         chosen = format or calls.format_of(Path(path))
-        with self.stream(text, format=chosen, **options) as speech:
-            return speech.save(path, progress)
+        with saving(path, progress) as file, self.stream(text, format=chosen, **options) as speech:
+            for data in speech:
+                file.write(data)
+            return file.keep()
 
     def speak(
         self,
@@ -163,7 +165,7 @@ class Client:
     ) -> SavedAudio:
         """Fetch a stored file, by the path or the URL that the server gave it."""
         stored = self._transport.opened(calls.fetch(path_or_url))
-        with stored as response, saving(to, progress) as file, unbroken():
+        with saving(to, progress) as file, stored as response, unbroken():
             for data in response.iter_bytes():
                 file.write(data)
             return file.keep()

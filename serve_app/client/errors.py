@@ -7,7 +7,8 @@
     │   ├── NotFound            404: no voice, file or route has that name
     │   └── Overloaded          429, 503: try again later; carries `retry_after` seconds
     ├── UnexpectedAnswer        whoever answered is no speech server that this client knows
-    └── StreamBroken            the body ended before the audio did
+    ├── StreamBroken            the body ended before the audio did
+    └── CannotBeSent            a ValueError: what was given fits into no request; nothing was sent
 
 Files that cannot be read or written raise OSError, as `open` does.
 """
@@ -46,6 +47,10 @@ class UnexpectedAnswer(ServerError):
             "client and server are of the same version."
         )
         self.url = url
+
+
+class CannotBeSent(ServerError, ValueError):
+    """What was given fits into no request: an address, a key, a name, a text. Nothing was sent."""
 
 
 class StreamBroken(ServerError):
@@ -108,7 +113,7 @@ _CLASS_OF_STATUS: Mapping[int, type[RequestRefused]] = {
 def refused(status: int, headers: Mapping[str, str], body: bytes) -> RequestRefused:
     """The error of an answer that is no success; `headers` are found in any case."""
     told = _members(body)
-    message = told.get("error_message") or f"The server answered {status} {_phrase(status)}."
+    message = told.get("error_message") or _told_by_status(status, headers.get("location"))
     detail = told.get("detail", "")
     return _CLASS_OF_STATUS.get(status, RequestRefused)(
         Refusal(
@@ -146,6 +151,12 @@ def _members(body: bytes) -> dict[str, str]:
         return {}
     members = cast("dict[str, object]", told)
     return {name: value for name, value in members.items() if isinstance(value, str)}
+
+
+def _told_by_status(status: int, location: str | None) -> str:
+    if status // 100 == 3 and location:
+        return f"The server is at {location} now; give the address that it has there."
+    return f"The server answered {status} {_phrase(status)}."
 
 
 def _phrase(status: int) -> str:

@@ -36,17 +36,18 @@ class AudioFacts:
         self.media_type = headers.get("content-type", "")
         if "x-sample-rate" not in headers:
             raise UnexpectedAnswer(url, f"{self.media_type or 'nothing'} in place of audio")
-        self.sample_rate = int(headers["x-sample-rate"])
         seed = headers.get("x-generation-seed")
-        self.seed = int(seed) if seed else None
+        alternatives = _listed(headers.get("x-alternative-formats", ""), "|")
+        try:
+            self.sample_rate = _positive(headers["x-sample-rate"])
+            self.seed = int(seed) if seed else None
+            self.alternatives = dict(alternative.split(":", 1) for alternative in alternatives)
+        except ValueError as error:
+            raise UnexpectedAnswer(url, f"a header cannot be read: {error}") from None
         self.filename = filename_in(headers.get("content-disposition", ""))
         self.format = self.filename.rpartition(".")[2]
         self.request_id = headers.get("x-request-id", "")
         self.ignored = _listed(headers.get("x-ignored-parameters", ""), ",")
-        self.alternatives = dict(
-            alternative.split(":", 1)
-            for alternative in _listed(headers.get("x-alternative-formats", ""), "|")
-        )
 
 
 class AudioStream(AudioFacts):
@@ -170,6 +171,13 @@ class _Ending:
     def check(self) -> None:
         if not self._has_come:
             raise StreamBroken("it ended without its last event")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(f"{text} is not positive")
+    return number
 
 
 def _listed(text: str, separator: str) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from serve_app.client.answers import Answer
 from serve_app.client.calls import Call
 from serve_app.client.errors import (
+    CannotBeSent,
     ServerUnreachable,
     UnexpectedAnswer,
     reason_of,
@@ -43,9 +44,11 @@ class Server:
     max_wait: float  # seconds to wait before the one retry of an overloaded server
 
     def __post_init__(self) -> None:
-        """An error of HTTPX would repeat a key that cannot be sent."""
+        """An error of HTTPX would repeat a secret that cannot be sent."""
         if self.api_key and not (self.api_key.isascii() and self.api_key.isprintable()):
-            raise ValueError("api_key: it has characters that cannot be sent in a header.")
+            raise CannotBeSent("api_key: it has characters that cannot be sent in a header.")
+        if "@" in self.url:
+            raise CannotBeSent("url: it has no place for a user and a password; use an API key.")
 
 
 class Transport:
@@ -189,19 +192,26 @@ def _reaching(url: str) -> Generator[None]:
 
 
 def _request(http: httpx.Client | httpx.AsyncClient, call: Call, files: ExitStack) -> httpx.Request:
-    """The request of a call, with its uploads open until `files` is closed."""
+    """The request of a call, with its uploads open until `files` is closed.
+
+    Raises:
+        CannotBeSent: a value is not UTF-8, or nothing that JSON can say.
+    """
     uploads = {
         name: (path.name, files.enter_context(path.open("rb")))
         for name, path in call.uploads.items()
     }
-    return http.build_request(
-        call.method,
-        call.path,
-        params=_given(call.query),
-        json=call.json,
-        data=_given(call.form),
-        files=uploads or None,
-    )
+    try:
+        return http.build_request(
+            call.method,
+            call.path,
+            params=_given(call.query),
+            json=call.json,
+            data=_given(call.form),
+            files=uploads or None,
+        )
+    except (ValueError, RecursionError) as error:
+        raise CannotBeSent(f"The request cannot be sent: {reason_of(error)}.") from None
 
 
 def _given(fields: Mapping[str, str]) -> dict[str, str] | None:

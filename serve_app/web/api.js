@@ -1,6 +1,10 @@
 /** The server's HTTP API. Every failure becomes an `ApiError` with a sentence to show. */
 
+import { keep, kept } from "./kept.js";
+
 const STORED_KEY = "serve-app.key";
+const SENDABLE = /^[\x21-\x7e]*$/; // in a header
+let key = kept("sessionStorage", STORED_KEY) ?? "";
 
 /** The server refused, or could not be reached (status 0). */
 export class ApiError extends Error {
@@ -13,12 +17,16 @@ export class ApiError extends Error {
 
 /** @returns {string} the API key, "" for none */
 export function apiKey() {
-  return sessionStorage.getItem(STORED_KEY) ?? "";
+  return key;
 }
 
-/** @param {string} key */
-export function setApiKey(key) {
-  sessionStorage.setItem(STORED_KEY, key);
+/** @param {string} entered @throws {Error} where no request can carry it */
+export function setApiKey(entered) {
+  if (!SENDABLE.test(entered)) {
+    throw new Error("A key has only English letters, digits and signs. Check what you entered.");
+  }
+  key = entered;
+  keep("sessionStorage", STORED_KEY, key);
 }
 
 /**
@@ -38,7 +46,7 @@ export function address(path) {
  */
 export async function ask(path, options = {}) {
   const headers = new Headers(options.headers);
-  if (apiKey()) headers.set("Authorization", `Bearer ${apiKey()}`);
+  if (key) headers.set("Authorization", `Bearer ${key}`);
   const response = await fetch(address(path), { ...options, headers }).catch(unreachable);
   if (!response.ok) throw new ApiError(await sentence(response), response.status);
   return response;
@@ -55,7 +63,8 @@ async function sentence(response) {
   const told = await response.json().catch(() => ({}));
   if (response.status === 401) return "The server asks for an API key. Enter it at the top.";
   const message = told.error?.message ?? told.error ?? `The server answered ${response.status}.`;
-  return typeof told.detail === "string" && told.detail ? `${message} ${told.detail}` : message;
+  const isMore = typeof told.detail === "string" && told.detail && told.detail !== message;
+  return isMore ? `${message} ${told.detail}` : message;
 }
 
 /** @param {string} path @param {RequestInit} [options] @returns {Promise<any>} */
@@ -72,6 +81,13 @@ export async function askJson(path, options) {
 export function post(path, body, signal) {
   const headers = { "Content-Type": "application/json" };
   return ask(path, { method: "POST", headers, body: JSON.stringify(body), signal });
+}
+
+/** Delete; what is gone already is as good as deleted. @param {string} path */
+export async function remove(path) {
+  await ask(path, { method: "DELETE" }).catch((error) => {
+    if (error.status !== 404) throw error;
+  });
 }
 
 /**

@@ -21,11 +21,15 @@ export class ConvertView {
   #before = /** @type {Sound | null} */ (null);
   #after = /** @type {Sound | null} */ (null);
   #recorder = new Recorder();
+  #recording = /** @type {Sound | null} */ (null);
   #view = new PlayerView(byId("convert-player"));
   #task = new Task(byId("convert-button"), this.#view.player);
 
   constructor() {
-    acceptFile("source-drop", "source-file", (file) => this.#choose(file));
+    acceptFile("source-drop", "source-file", (file) => {
+      this.#discardRecording();
+      this.#choose(file);
+    });
     acceptFile("target-drop", "target-file", (file) => this.#chooseTarget(file));
     byId("target").addEventListener("change", () => this.#chooseTarget(null));
     byId("record").addEventListener("click", () => this.#record().catch(showError));
@@ -45,6 +49,8 @@ export class ConvertView {
     }));
     showOptions(byId("convert-format"), [{ options: formats }]);
     byId("convert-format").value = config.vc_defaults.export_formats.at(-1);
+    this.#view.player.expectedRate = config.engines.vc.sample_rate;
+    this.#task.ready = true;
     this.showVoices(library);
   }
 
@@ -59,6 +65,16 @@ export class ConvertView {
   useVoice(voice) {
     chooseVoice(byId("target"), voice);
     this.#chooseTarget(null);
+  }
+
+  /** Stop what is converted or played. */
+  stop() {
+    this.#task.stop();
+  }
+
+  /** The view is not seen any more: the microphone must not go on hearing. */
+  leave() {
+    this.#recorder.stop();
   }
 
   /** @param {File} file */
@@ -80,6 +96,7 @@ export class ConvertView {
     this.#before = sound;
     this.#after = null;
     byId("source-name").textContent = `${name}${length}`;
+    say(`${name}${length}`);
     byId("convert-result").hidden = true;
     this.#view.show(sound);
   }
@@ -92,17 +109,27 @@ export class ConvertView {
   }
 
   async #record() {
-    if (this.#recorder.recording) return this.#recorder.stop();
-    const sound = await this.#recorder.start();
+    if (this.#recording) return this.#recorder.stop();
+    if (this.#recorder.busy) return;
+    const sound = (this.#recording = await this.#recorder.start());
     this.#view.show(sound);
     this.#showRecording(true);
     say("Recording.");
-    sound.addEventListener("grow", () => {
-      byId("source-name").textContent = `Recording, ${sound.seconds.toFixed(1)} seconds`;
-      if (!sound.ended) return;
-      this.#showRecording(false);
-      this.#take(wavFile(sound), "Your recording", sound);
-    });
+    sound.addEventListener("grow", () => sound === this.#recording && this.#hear(sound));
+  }
+
+  /** @param {Sound} sound that has grown or ended */
+  #hear(sound) {
+    byId("source-name").textContent = `Recording, ${sound.seconds.toFixed(1)} seconds`;
+    if (!sound.ended) return;
+    this.#discardRecording();
+    this.#take(wavFile(sound), "Your recording", sound);
+  }
+
+  #discardRecording() {
+    this.#recording = null;
+    this.#recorder.stop();
+    this.#showRecording(false);
   }
 
   /** @param {boolean} isOn */

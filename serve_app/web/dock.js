@@ -10,16 +10,27 @@ import { receive } from "./stream.js";
 export class Dock {
   #view = new PlayerView(byId("dock-player"));
   #controller = new AbortController();
+  #opener = /** @type {any} */ (null);
 
   constructor() {
-    byId("dock-close").addEventListener("click", () => this.close());
+    byId("dock-close").addEventListener("click", () => {
+      this.#opener?.focus();
+      if (document.activeElement !== this.#opener) byId("main").focus();
+      this.close();
+    });
   }
 
   /** Stop, and take the player away. */
   close() {
-    this.#controller.abort();
+    this.stop();
     this.#view.show(null);
     byId("dock").hidden = true;
+  }
+
+  /** Stop what plays or is to play. */
+  stop() {
+    this.#controller.abort();
+    this.#view.player.pause();
   }
 
   /**
@@ -58,6 +69,8 @@ export class Dock {
     this.#controller.abort();
     this.#controller = new AbortController();
     const { signal } = this.#controller;
+    this.#opener = document.activeElement;
+    this.#view.player.unlock();
     clearError();
     byId("dock-title").textContent = title;
     byId("dock").hidden = false;

@@ -1,9 +1,9 @@
 /** The view of what was made before. */
 
-import { ask, askJson, encodedPath, withQuery } from "./api.js";
+import { remove, withQuery } from "./api.js";
 import { byId, whenQuiet } from "./dom.js";
 import { downloadLink } from "./files.js";
-import { action, row, showList } from "./list.js";
+import { action, PagedList, row } from "./list.js";
 import { confirmed, say, showError } from "./notices.js";
 
 const PAGE_SIZE = 40;
@@ -14,6 +14,16 @@ const KINDS = /** @type {Record<string, string>} */ ({ vc: "Conversion", concat:
 /** @typedef {any} Output one file, as /api/v1/outputs lists it */
 
 export class HistoryView {
+  #formats = /** @type {string[]} */ ([]);
+  #list = new PagedList("history", {
+    address: () => withQuery("api/v1/outputs", { page_size: PAGE_SIZE, ...this.#filter }),
+    rows: (found) => takes(found.files).map((take) => this.#row(take)),
+    empty: () =>
+      Object.values(this.#filter).some(Boolean)
+        ? "Nothing matches."
+        : "Nothing was made yet. What you speak or convert is kept here.",
+  });
+
   /** @param {import("./dock.js").Dock} dock */
   constructor(dock) {
     this.dock = dock;
@@ -21,27 +31,29 @@ export class HistoryView {
     byId("history-type").addEventListener("change", () => this.show());
   }
 
-  /** @param {number} [page] */
-  async show(page = 1) {
-    const search = byId("history-search").value.trim();
-    const generation_type = byId("history-type").value;
-    byId("history-list").ariaBusy = "true";
-    const query = { page, page_size: PAGE_SIZE, search, generation_type };
-    const found = await askJson(withQuery("api/v1/outputs", query)).catch(showError);
-    if (!found) return;
-    const empty =
-      search || generation_type
-        ? "Nothing matches."
-        : "Nothing was made yet. What you speak or convert is kept here.";
-    const rows = takes(found.files).map((take) => this.#row(take));
-    showList("history", rows, empty, found, (next) => this.show(next));
+  /** @param {any} config as /api/v1/config has it */
+  configure(config) {
+    this.#formats = config.supported_formats;
+  }
+
+  /** Ask for the list again. */
+  show() {
+    return this.#list.show();
+  }
+
+  get #filter() {
+    return {
+      search: byId("history-search").value.trim(),
+      generation_type: byId("history-type").value,
+    };
   }
 
   /** @param {Output[]} take @returns {HTMLElement} */
   #row(take) {
     const [first] = take;
     const title = titleOf(first);
-    const heard = take.find((file) => PLAYABLE.includes(file.format));
+    const inFormat = (/** @type {string} */ format) => take.find((file) => file.format === format);
+    const heard = PLAYABLE.map(inFormat).find(Boolean);
     const isPlayable = heard && heard.duration_seconds < LONGEST_S;
     return row(title, metaOf(first), [
       ...(isPlayable ? [action("Play", title, () => this.dock.playFile(title, heard.path))] : []),
@@ -57,12 +69,11 @@ export class HistoryView {
   /** @param {Output[]} take @param {string} title */
   async #delete(take, title) {
     if (!(await confirmed(`Delete “${title}” for good?`))) return;
-    for (const { folder_path: folder, filename } of take) {
-      const path = encodedPath(folder ? `${folder}/${filename}` : filename);
-      await ask(`api/v1/output/${path}?confirm=true`, { method: "DELETE" });
-    }
+    const formats = new Set([...take.map((file) => file.format), ...this.#formats]);
+    const filenames = [...formats].map((format) => `${stemOf(take[0])}.${format}`).join(",");
+    await remove(withQuery("api/v1/outputs", { confirm: "true", filenames }));
     say("Deleted.");
-    await this.show();
+    await this.#list.reload();
   }
 }
 
@@ -74,10 +85,15 @@ export class HistoryView {
 function takes(files) {
   const stems = /** @type {Map<string, Output[]>} */ (new Map());
   for (const file of files) {
-    const stem = file.path.replace(/\.[^.]*$/, "");
+    const stem = stemOf(file);
     stems.set(stem, [...(stems.get(stem) ?? []), file]);
   }
   return [...stems.values()];
+}
+
+/** @param {Output} file @returns {string} its path below the outputs, without the extension */
+function stemOf({ folder_path: folder, filename }) {
+  return (folder ? `${folder}/${filename}` : filename).replace(/\.[^.]*$/, "");
 }
 
 /** @param {Output} file @returns {string} what was said, or what it was made of */

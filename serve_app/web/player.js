@@ -33,6 +33,8 @@ export class Player extends EventTarget {
   #timer = 0;
   #state = /** @type {State} */ ("empty");
   #schedule = () => this.#fill();
+  /** In Hz, of sounds that are still to come. */
+  expectedRate = 24_000;
 
   /** @returns {State} */
   get state() {
@@ -70,6 +72,11 @@ export class Player extends EventTarget {
     this.#rest = sound ? Math.min(Math.round(from * sound.sampleRate), sound.length) : 0;
     sound?.addEventListener("grow", this.#schedule);
     this.#become(sound ? "paused" : "empty");
+  }
+
+  /** To be called while a press is handled: WebKit lets nothing else begin to sound. */
+  unlock() {
+    contextAt(this.expectedRate).resume();
   }
 
   /** @param {number} [from] in seconds */

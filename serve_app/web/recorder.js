@@ -3,37 +3,68 @@
 import { Sound } from "./sound.js";
 
 export class Recorder {
-  #stream = /** @type {MediaStream | null} */ (null);
-  #context = /** @type {AudioContext | null} */ (null);
-  #sound = /** @type {Sound | null} */ (null);
+  #ending = /** @type {AbortController | null} */ (null);
 
-  get recording() {
-    return this.#stream !== null;
+  /** Whether it records, or waits until it may. */
+  get busy() {
+    return this.#ending !== null;
   }
 
   /**
    * @returns {Promise<Sound>} that grows until `stop`
-   * @throws {Error} where there is no microphone, or it may not be used
+   * @throws {Error} where there is no microphone, it may not be used, or it was stopped meanwhile
    */
   async start() {
-    this.#stream = await microphone();
-    this.#context = new AudioContext();
-    await this.#context.audioWorklet.addModule(new URL("./recorder-worklet.js", import.meta.url));
-    const capture = new AudioWorkletNode(this.#context, "capture", { numberOfOutputs: 0 });
-    const sound = (this.#sound = new Sound(this.#context.sampleRate));
-    capture.port.onmessage = ({ data }) => sound.ended || sound.push(data);
-    this.#context.createMediaStreamSource(this.#stream).connect(capture);
-    return sound;
+    const ending = (this.#ending = new AbortController());
+    try {
+      return await heard(ending.signal);
+    } catch (error) {
+      if (this.#ending === ending) this.#ending = null;
+      throw error;
+    }
   }
 
   /** Ends the sound, and lets the microphone go. */
   stop() {
-    if (!this.recording) return;
-    this.#stream?.getTracks().forEach((track) => track.stop());
-    this.#stream = null;
-    this.#context?.close();
-    this.#sound?.end();
+    this.#ending?.abort();
+    this.#ending = null;
   }
+}
+
+/**
+ * What the microphone hears until it is told to end.
+ * @param {AbortSignal} ending
+ * @returns {Promise<Sound>}
+ */
+async function heard(ending) {
+  const stream = await microphone();
+  const context = new AudioContext();
+  const sound = new Sound(context.sampleRate);
+  const end = () => {
+    stream.getTracks().forEach((track) => track.stop());
+    context.close();
+    sound.end();
+  };
+  try {
+    await addCapture(context);
+    ending.throwIfAborted();
+  } catch (error) {
+    end();
+    throw error;
+  }
+  const capture = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0 });
+  capture.port.onmessage = ({ data }) => sound.ended || sound.push(data);
+  context.createMediaStreamSource(stream).connect(capture);
+  ending.addEventListener("abort", end);
+  return sound;
+}
+
+/** @param {AudioContext} context */
+async function addCapture(context) {
+  const module = new URL("./recorder-worklet.js", import.meta.url);
+  await context.audioWorklet.addModule(module).catch(() => {
+    throw new Error("The recording could not begin. Load the page again.");
+  });
 }
 
 /** @returns {Promise<MediaStream>} */

@@ -21,7 +21,7 @@ export class SpeakView {
   #controls = new Controls(byId("controls"));
   #view = new PlayerView(byId("speak-player"), (position) => this.#transcript.mark(position));
   #task = new Task(byId("speak-button"), this.#view.player);
-  #limit = 10_000;
+  #limit = 0; // of characters, until the service has told it
   #tellsWords = false;
 
   constructor() {
@@ -31,8 +31,8 @@ export class SpeakView {
       else this.#speak();
     });
     byId("speak").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.#speak();
-      if (event.key === "Escape") this.#task.stop();
+      const isAsked = event.key === "Enter" && (event.ctrlKey || event.metaKey);
+      if (isAsked && !event.repeat) this.#speak();
     });
     this.#text.addEventListener("input", () => this.#count());
     this.#count();
@@ -47,8 +47,10 @@ export class SpeakView {
     const named = (/** @type {string} */ name) => ({ value: name, label: name });
     this.#limit = config.api_limits.max_text_length;
     this.#tellsWords = Boolean(tts.word_timings);
+    this.#view.player.expectedRate = tts.sample_rate;
     showVoices(this.#voice, config, library);
-    showOptions(byId("language"), [{ options: tts.languages.map(named) }]);
+    const own = { value: "", label: "the voice's own" };
+    showOptions(byId("language"), [{ options: [own, ...tts.languages.map(named)] }]);
     showOptions(byId("format"), [{ options: config.supported_formats.map(named) }]);
     byId("format").value = config.tts_defaults.export_formats.at(-1);
     byId("language-field").hidden = tts.languages.length < 2;
@@ -68,18 +70,24 @@ export class SpeakView {
     showVoices(this.#voice, config, library);
   }
 
+  /** Stop what is spoken. */
+  stop() {
+    this.#task.stop();
+  }
+
   #count() {
-    const { length } = this.#text.value.trim();
-    const count = byId("count");
+    const { length } = [...this.#text.value.trim()]; // code points, as the server counts
+    const isOver = length > this.#limit;
     const number = new Intl.NumberFormat();
-    count.textContent = `${number.format(length)} of ${number.format(this.#limit)} characters`;
-    count.classList.toggle("over", length > this.#limit);
-    byId("speak-button").disabled = !this.#task.busy && (!length || length > this.#limit);
+    const counted = `${number.format(length)} of ${number.format(this.#limit)} characters`;
+    byId("count").textContent = this.#limit ? counted : "";
+    byId("count").classList.toggle("over", isOver);
+    this.#task.ready = length > 0 && !isOver;
   }
 
   #speak() {
-    if (byId("speak-form").reportValidity() && this.#text.value.trim()) {
-      this.#task.run((signal) => this.#stream(signal)).finally(() => this.#count());
+    if (this.#limit && byId("speak-form").reportValidity() && this.#text.value.trim()) {
+      this.#task.run((signal) => this.#stream(signal));
     }
   }
 
@@ -108,10 +116,11 @@ export class SpeakView {
 
   #body() {
     const format = byId("format").value;
+    const language = byId("language").value;
     return {
       text: this.#text.value,
       reference_audio_filename: this.#voice.value || null,
-      language: byId("language").value,
+      ...(language ? { language } : {}),
       export_formats: [...new Set([LISTENED, format])],
       ...this.#controls.values,
       ...(byId("seed").value ? { seed: Number(byId("seed").value) } : {}),

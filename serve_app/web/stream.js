@@ -55,9 +55,9 @@ async function* pieces(response) {
   }
 }
 
-/** @param {Error} error @returns {never} */
+/** @param {Error} [error] @returns {never} */
 function brokenOff(error) {
-  if (error.name === "AbortError") throw error;
+  if (error?.name === "AbortError") throw error;
   throw new ApiError("The sound broke off: the server could not finish it. Try again.", 0);
 }
 
@@ -65,11 +65,16 @@ function brokenOff(error) {
 async function* eventParts(response) {
   const decoder = new TextDecoder();
   let text = "";
+  let isWhole = false;
   for await (const piece of pieces(response)) {
     const events = (text + decoder.decode(piece, { stream: true })).split("\n\n");
     text = events.pop() ?? "";
-    for (const event of events) yield partOf(JSON.parse(event.replace(/^data: /, "")));
+    for (const event of events.map((one) => JSON.parse(one.replace(/^data: /, "")))) {
+      isWhole ||= event.type === "speech.audio.done";
+      yield partOf(event);
+    }
   }
+  if (!isWhole) brokenOff();
 }
 
 /** @param {any} event @returns {Part} */

@@ -6,6 +6,7 @@ import { clearError, say, showError } from "./notices.js";
 export class Task {
   #controller = /** @type {AbortController | null} */ (null);
   #label;
+  #isReady = false;
 
   /**
    * @param {HTMLButtonElement} button
@@ -15,12 +16,21 @@ export class Task {
     this.button = button;
     this.player = player;
     this.#label = button.textContent;
+    button.addEventListener("click", (event) => {
+      if (event.detail > 1) event.preventDefault(); // a double click would stop what it started
+    });
     player.addEventListener("change", () => this.#show());
     this.#show();
   }
 
   get busy() {
     return this.#controller !== null || this.player.active;
+  }
+
+  /** Whether it can be started; it can always be stopped. */
+  set ready(/** @type {boolean} */ isReady) {
+    this.#isReady = isReady;
+    this.#show();
   }
 
   /** Abort the request, which has the server stop, and the playing. */
@@ -36,6 +46,7 @@ export class Task {
    */
   async run(work) {
     this.stop();
+    this.player.unlock();
     const controller = (this.#controller = new AbortController());
     clearError();
     this.#show();
@@ -50,6 +61,7 @@ export class Task {
   }
 
   #show() {
+    this.button.disabled = !this.busy && !this.#isReady;
     this.button.dataset.state = this.busy ? "busy" : "ready";
     this.button.textContent = this.busy ? "Stop" : this.#label;
   }

@@ -1,11 +1,13 @@
 /** Light or dark: what the system prefers, until the reader has chosen. */
 
+import { keep, kept } from "./kept.js";
+
 const STORED = "serve-app.theme";
 const system = matchMedia("(prefers-color-scheme: dark)");
+let chosen = kept("localStorage", STORED);
 
 /** @returns {boolean} */
 function isDark() {
-  const chosen = localStorage.getItem(STORED);
   return chosen ? chosen === "dark" : system.matches;
 }
 
@@ -18,7 +20,8 @@ function apply() {
 /** Let the button change between the two, and remember what was chosen. */
 export function startTheme() {
   document.getElementById("theme")?.addEventListener("click", () => {
-    localStorage.setItem(STORED, isDark() ? "light" : "dark");
+    chosen = isDark() ? "light" : "dark";
+    keep("localStorage", STORED, chosen);
     apply();
   });
   apply();

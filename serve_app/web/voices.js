@@ -1,9 +1,9 @@
 /** The view of the library's voices. */
 
-import { ask, askJson, encodedPath, post, withQuery } from "./api.js";
+import { ask, encodedPath, post, remove, withQuery } from "./api.js";
 import { byId, whenQuiet } from "./dom.js";
 import { acceptFile } from "./drop.js";
-import { action, row, showList } from "./list.js";
+import { action, PagedList, row } from "./list.js";
 import { clearError, confirmed, say, showError } from "./notices.js";
 
 const PAGE_SIZE = 20;
@@ -19,6 +19,12 @@ const SAMPLE = "This is how I sound when I read to you.";
 
 export class VoicesView {
   #file = /** @type {File | null} */ (null);
+  #suggested = ""; // the name that was filled in
+  #list = new PagedList("voice", {
+    address: () => withQuery("api/v1/voices", { page_size: PAGE_SIZE, search: this.#search }),
+    rows: (found) => found.voices.map((/** @type {any} */ voice) => this.#row(voice)),
+    empty: () => this.#empty,
+  });
 
   /** @param {Elsewhere} elsewhere */
   constructor(elsewhere) {
@@ -31,18 +37,19 @@ export class VoicesView {
     });
   }
 
-  /** @param {number} [page] */
-  async show(page = 1) {
-    const search = byId("voice-search").value.trim();
-    byId("voice-list").ariaBusy = "true";
-    const query = { page, page_size: PAGE_SIZE, search };
-    const found = await askJson(withQuery("api/v1/voices", query)).catch(showError);
-    if (!found) return;
-    const empty = search
-      ? `No voice matches “${search}”.`
+  /** Ask for the list again. */
+  show() {
+    return this.#list.show();
+  }
+
+  get #search() {
+    return byId("voice-search").value.trim();
+  }
+
+  get #empty() {
+    return this.#search
+      ? `No voice matches “${this.#search}”.`
       : "No voices yet. Add a recording above, and the service can speak in its voice.";
-    const rows = found.voices.map((/** @type {any} */ voice) => this.#row(voice));
-    showList("voice", rows, empty, found, (next) => this.show(next));
   }
 
   /** @param {any} voice @returns {HTMLElement} */
@@ -69,7 +76,9 @@ export class VoicesView {
     this.#file = file;
     byId("voice-file-name").textContent = file.name;
     byId("voice-add").disabled = false;
-    byId("voice-name").value ||= file.name.replace(/\.[^.]*$/, "");
+    const name = byId("voice-name");
+    if (name.value && name.value !== this.#suggested) return;
+    name.value = this.#suggested = file.name.replace(/\.[^.]*$/, "");
   }
 
   async #upload() {
@@ -96,8 +105,8 @@ export class VoicesView {
   /** @param {{value: string, label: string}} voice */
   async #delete({ value, label }) {
     if (!(await confirmed(`Delete the voice “${label}” for good?`))) return;
-    await ask(`api/v1/voice/${encodedPath(value)}?confirm=true`, { method: "DELETE" });
+    await remove(`api/v1/voice/${encodedPath(value)}?confirm=true`);
     say(`The voice ${label} was deleted.`);
-    await Promise.all([this.show(), this.elsewhere.onChange()]);
+    await Promise.all([this.#list.reload(), this.elsewhere.onChange()]);
   }
 }

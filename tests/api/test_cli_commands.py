@@ -78,6 +78,19 @@ def test_nothing_is_removed_without_being_sure(cli: CommandLine) -> None:
     assert "alice" not in cli("voices", "list").text
 
 
+@pytest.mark.parametrize("name", ["..", "../voices", "a/../../voices", "", "..\\\\voices"])
+def test_a_name_that_no_voice_can_have_removes_nothing(cli: CommandLine, name: str) -> None:
+    cli("voices", "add", "alice.wav")
+    done = cli("voices", "remove", name, "--yes")
+    assert (done.code, len(done.errors.splitlines())) == (2, 1)
+    assert "alice" in cli("voices", "list").text
+
+
+def test_nobody_is_asked_through_a_closed_input(cli: CommandLine) -> None:
+    done = cli.redirected("<&-", "voices", "remove", "alice.wav")
+    assert (done.code, "--yes" in done.errors) == (2, True)
+
+
 def at_terminal(cli: CommandLine, answer: bytes, *arguments: str) -> int:
     """Run the program with a terminal as its input, on which somebody answers."""
     person, terminal = pty.openpty()
@@ -157,3 +170,13 @@ def test_a_shell_completes_commands_and_voices(cli: CommandLine) -> None:
     assert offered("serve-app vo") == ["voices"]
     assert offered("serve-app say --voice al") == ["alice.wav", "alloy"]
     assert offered("serve-app say --url http://127.0.0.1:9 --voice al") == []
+
+
+def test_a_command_that_talks_to_a_server_loads_nothing_that_runs_one() -> None:
+    heavy = ("ray", "fastapi", "numpy", "yaml", "serve_app.settings", "miniaudio")
+    engine = "serve_app.engines.chatterbox.weights"
+    script = f"""if True:
+        import sys, serve_app.cli.program
+        print([name for name in {(*heavy, engine)} if name in sys.modules])"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done

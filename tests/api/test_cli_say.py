@@ -6,6 +6,7 @@ import dataclasses
 import os
 import pty
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -98,6 +99,10 @@ def test_the_text_can_come_from_elsewhere(
         ("--file", "none.txt"),
         ("--file", "binary.txt"),
         ("Text.", "-o", "none/a.wav"),
+        ("Text.", "-o", ""),
+        ("Text.", "-o", ".."),
+        ("Text \udcff.",),
+        ("Text.", "--set", "a=" + "[" * 100_000),
         ("Text.", "-o", "-", "--json"),
         ("Text.", "-o", "-", "--words"),
         ("Text.", "-o", "-", "--play"),
@@ -115,6 +120,78 @@ def test_a_wrong_command_line_is_told_and_asks_for_nothing(
     assert done.code == 2
     assert "Error" in done.errors
     assert api.files() == before
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--set", "seed=NaN"), ("--set", "seed=1e400"), ("--set", "a=[[-Infinity]]"),
+     ("--voice", "\udcff")],
+)  # fmt: skip
+def test_what_no_request_can_hold_is_one_sentence(
+    here: Path, cli: CommandLine, options: tuple[str, ...]
+) -> None:
+    done = cli("say", TEXT, "-o", "a.wav", *options)
+    assert (done.code, len(done.errors.splitlines())) == (2, 1)
+    assert list(here.iterdir()) == []
+
+
+def test_input_that_is_no_text_is_told(here: Path, cli: CommandLine) -> None:
+    assert "UTF-8" in cli("say", stdin=b"\xff\xfe").errors
+    (here / "latin.txt").write_bytes("Grüße.".encode("latin-1"))
+    done = cli.redirected("< latin.txt", "say", before="PYTHONIOENCODING=utf-8:surrogateescape")
+    assert (done.code, "UTF-8" in done.errors) == (2, True)
+    assert "Traceback" not in done.errors
+
+
+def test_a_file_whose_name_is_no_text_is_told_all_the_same(here: Path, cli: CommandLine) -> None:
+    done = cli.redirected("", "say", TEXT, "-o", "\udcff.wav", "--json")
+    assert (done.code, done.errors) == (0, "")
+    assert done.json["path"] == "\udcff.wav"
+    assert [file.name for file in here.iterdir()] == ["\udcff.wav"]
+
+
+@pytest.mark.parametrize(
+    ("redirections", "arguments", "code"),
+    [
+        ("<&-", (), 2),
+        ("<&-", ("-",), 2),
+        ("<&-", (TEXT, "-o", "a.wav"), 0),
+        (">&-", (TEXT, "-o", "a.wav"), 0),
+        (">&-", (TEXT, "-o", "a.wav", "--json"), 1),
+        (">&-", (TEXT, "-o", "-"), 2),
+    ],
+)
+def test_a_stream_that_is_closed_is_no_surprise(
+    here: Path, cli: CommandLine, redirections: str, arguments: tuple[str, ...], code: int
+) -> None:
+    done = cli.redirected(redirections, "say", *arguments)
+    assert (done.code, "Traceback" in done.errors) == (code, False)
+    assert (here / "a.wav").exists() is ("a.wav" in arguments)
+
+
+@pytest.mark.parametrize("unbuffered", ["PYTHONUNBUFFERED=", "PYTHONUNBUFFERED=1"])
+@pytest.mark.parametrize(
+    "arguments", [("status", "--json"), ("status",), ("voices", "list"), ("say", TEXT, "-o", "-")]
+)
+def test_a_full_disk_behind_the_output_is_one_sentence(
+    here: Path, cli: CommandLine, arguments: tuple[str, ...], unbuffered: str
+) -> None:
+    done = cli.redirected("> full", *arguments, before=f"ulimit -f 0; {unbuffered}")
+    assert (done.code, len(done.errors.splitlines())) == (1, 1)
+    assert (here / "full").stat().st_size == 0
+
+
+def test_a_pipe_that_has_a_name_is_written_to_and_stays(here: Path, cli: CommandLine) -> None:
+    heard: list[bytes] = []
+    os.mkfifo(here / "pipe")
+    reader = threading.Thread(
+        target=lambda: heard.append((here / "pipe").read_bytes()), daemon=True
+    )
+    reader.start()
+    assert cli("say", TEXT, "--seed", 7, "-o", "pipe", "--format", "pcm").code == 0
+    reader.join(10)
+    assert heard == [pcm(TEXT, 7)]
+    assert (here / "pipe").is_fifo()
 
 
 def test_audio_can_be_piped_on(here: Path, cli: CommandLine) -> None:
@@ -187,7 +264,9 @@ def test_speech_that_breaks_off_leaves_no_file(
         assert done.json["error"]["message"] == done.errors.strip()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_being_interrupted_leaves_no_file(
     here: Path, slow_api: RunningApi, number: signal.Signals, code: int
 ) -> None:
@@ -200,6 +279,13 @@ def test_being_interrupted_leaves_no_file(
     assert (output, errors) == ("", "")
     assert list(here.iterdir()) == []
     wait_until(lambda: slow_api.backend.open_streams == 0)
+
+
+def test_being_interrupted_while_it_loads_is_quiet(here: Path, cli: CommandLine) -> None:
+    (here / "typer.py").write_text("raise KeyboardInterrupt")
+    with cli.start("say", TEXT, folder=here) as program:
+        assert program.communicate(timeout=60) == ("", "")
+    assert program.returncode == 130
 
 
 def test_a_person_at_a_terminal_sees_how_far_it_is(here: Path, cli: CommandLine) -> None:
@@ -239,3 +325,10 @@ def test_the_api_key_is_never_shown(key: str) -> None:
         done = nobody(*arguments, SERVE_APP_API_KEY=key)
         assert "s3cr" not in done.text + done.errors
         assert (done.code == 0) is ("--help" in arguments)
+
+
+@pytest.mark.parametrize("command", ["status", "status --json", "voices list", "bench"])
+def test_a_password_in_the_address_is_never_shown(command: str) -> None:
+    done = CommandLine("http://me:s3cret@127.0.0.1:9")(*command.split())
+    assert (done.code, len(done.errors.splitlines())) == (2, 1)
+    assert "s3cret" not in done.text + done.errors

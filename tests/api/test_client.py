@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -93,7 +95,7 @@ def test_a_stream_says_what_it_is(client: Client) -> None:
 
 
 def test_parameters_without_effect_are_named(client: Client) -> None:
-    with client.stream(FOUR, top_p=0.5, use_auto_editor=None, min_p=0.1) as speech:
+    with client.stream(FOUR, top_p=0.5, project=None, min_p=0.1) as speech:
         assert speech.ignored == ("top_p", "min_p")
 
 
@@ -158,6 +160,26 @@ def test_a_file_has_its_name_only_when_it_is_whole(client: Client, tmp_path: Pat
     saved = client.save(FOUR, tmp_path / "a.wav", progress=progress)
     assert seen[-1][0] == saved.bytes == (tmp_path / "a.wav").stat().st_size > 6
     assert files_below(tmp_path) == ["a.wav"]
+
+
+def test_a_symlink_stays_one_and_its_file_is_replaced(client: Client, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "a.pcm").symlink_to("kept/b.pcm")
+    saved = client.save(FOUR, tmp_path / "a.pcm")
+    assert (tmp_path / "a.pcm").is_symlink()
+    assert (saved.path, files_below(tmp_path / "kept")) == (tmp_path / "a.pcm", ["b.pcm"])
+    assert (tmp_path / "kept/b.pcm").stat().st_size == saved.bytes
+
+
+def test_a_pipe_that_has_a_name_gets_the_audio_and_stays(client: Client, tmp_path: Path) -> None:
+    pipe, heard = tmp_path / "pipe", list[bytes]()
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: heard.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    client.save("Hello.", pipe, format="pcm", seed=7)
+    reader.join(10)
+    assert heard == [speech_of("Hello.", 7).tobytes()]
+    assert pipe.is_fifo()
 
 
 def test_speak_answers_with_files(client: Client, tmp_path: Path) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from serve_app.client import (
+    CannotBeSent,
     Client,
     NotFound,
     Overloaded,
@@ -184,6 +186,80 @@ def test_a_server_that_says_nothing(connect: Connect) -> None:
 def test_an_address_that_is_none(connect: Connect, url: str) -> None:
     with pytest.raises(ServerUnreachable), connect(url) as client:
         client.health()
+
+
+@pytest.mark.parametrize("url", ["http://me:s3cret@127.0.0.1:9", "http://me:s3/cret@127.0.0.1:9"])
+def test_a_password_in_the_address_is_refused_and_not_repeated(connect: Connect, url: str) -> None:
+    with pytest.raises(CannotBeSent, match="API key") as caught, connect(url):
+        pass
+    assert "s3" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_server_that_moved_says_where_to(connect: Connect, status: int) -> None:
+    moved = reply(b"", status, ["Location: https://speech.test/", "Content-Length: 0"])
+    with (
+        OddServer(moved) as server,
+        connect(server.url) as client,
+        pytest.raises(RequestRefused, match=r"The server is at https://speech\.test/ now"),
+    ):
+        client.config()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "../voices", "a/../../voices", "a//b", "/a", "a/", "..\\voices", "\udcff"],
+)
+def test_a_name_that_no_voice_can_have_reaches_no_server(connect: Connect, name: str) -> None:
+    with connect("http://127.0.0.1:9") as client:
+        for change in (client.voices.remove, client.voices.update):
+            with pytest.raises(CannotBeSent, match=r"voice's name|UTF-8"):
+                change(name)
+
+
+@pytest.mark.parametrize("name", ["%2e%2e", "%2E%2E%2Fvoices", "..%2fvoices", "a?b#c"])
+def test_a_name_is_sent_as_it_is(client: Client, name: str) -> None:
+    with pytest.raises(RequestRefused) as refused:
+        client.voices.remove(name)
+    assert refused.value.code != "HTTP_405"
+    assert name.rpartition("/")[2] in str(refused.value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "\udcff"])
+def test_a_value_that_no_request_can_hold_reaches_no_server(connect: Connect, value: Any) -> None:
+    with connect("http://127.0.0.1:9") as client:
+        with pytest.raises(CannotBeSent, match="cannot be sent"):
+            client.speak("Hello.", temperature=value)
+        with pytest.raises(ValueError, match="cannot be sent"):
+            client.speak("\udcff")
+
+
+def test_where_no_file_can_be_the_server_is_not_asked(connect: Connect, tmp_path: Path) -> None:
+    with connect("http://127.0.0.1:9") as client:
+        for folder in (tmp_path, ""):
+            with pytest.raises(IsADirectoryError):
+                client.save("Hello.", folder)
+            with pytest.raises(IsADirectoryError):
+                client.download("/outputs/a.wav", folder)
+        with pytest.raises(FileNotFoundError):
+            client.save("Hello.", tmp_path / "none" / "a.wav")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "X-Sample-Rate: abc",
+        "X-Sample-Rate: 0",
+        "X-Sample-Rate: 24000\r\nX-Generation-Seed: abc",
+        "X-Sample-Rate: 24000\r\nX-Alternative-Formats: mp3",
+    ],
+)
+def test_headers_that_make_no_sense_are_another_servers(connect: Connect, header: str) -> None:
+    sent = reply(b"", headers=[header, "Content-Length: 0", "Connection: close"])
+    with OddServer(sent, sent) as server, connect(server.url) as client:
+        for call in (client.stream, client.events):
+            with pytest.raises(UnexpectedAnswer, match="header"), call("Hello."):
+                pytest.fail("there was no audio to stream")
 
 
 @pytest.mark.parametrize("key", ["two\nlines", "clé"])

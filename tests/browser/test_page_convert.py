@@ -20,12 +20,30 @@ from tests.browser.acting import (
 from tests.support.direct import RunningApi
 from tests.support.uploads import samples_in, upload_voice
 
+ASKING_MICROPHONE = """() => {
+    const devices = navigator.mediaDevices;
+    const open = devices.getUserMedia.bind(devices);
+    Object.assign(window, {asked: 0, tracks: []});
+    devices.getUserMedia = async (wanted) => {
+        asked += 1;
+        await new Promise((resolve) => { window.allow = resolve; });
+        const stream = await open(wanted);
+        tracks.push(...stream.getTracks());
+        return stream;
+    };
+}"""
+WITHOUT_WORKLETS = """() => {
+    const {addModule} = AudioWorklet.prototype;
+    AudioWorklet.prototype.addModule = () => Promise.reject(new DOMException("", "AbortError"));
+    window.restore = () => { AudioWorklet.prototype.addModule = addModule; };
+}"""
+
 
 def test_a_dropped_file_becomes_a_voice_of_the_library(page: Page, api: RunningApi) -> None:
     upload_voice(api, "anna.wav", name="Anna")
     visit(page, api.url, "convert")
     drop(page, "#source-drop", recording("mine.wav", seconds=2.0))
-    expect(page.get_by_text("mine.wav, 2.0 seconds")).to_be_visible()
+    expect(page.locator("#source-name")).to_have_text("mine.wav, 2.0 seconds")
     page.get_by_label("Voice of the library").select_option("Anna")
     button(page, "Convert").click()
     expect(player(page, "convert")).to_have_attribute("data-state", "ended")
@@ -48,6 +66,37 @@ def test_the_microphone_is_converted_to_a_voice_from_a_file(page: Page, api: Run
     sound = samples_in(saved(page, page.get_by_role("link", name="WAV")))
     assert len(sound) > 2 * 24_000
     assert abs(sound).max() > 1_000, "the microphone beeps"
+
+
+def test_the_microphone_is_opened_once_and_always_let_go(page: Page, api: RunningApi) -> None:
+    visit(page, api.url, "convert")
+    page.evaluate(ASKING_MICROPHONE)
+    name = page.locator("#source-name")
+
+    def record() -> None:
+        button(page, "Record").click()
+        page.evaluate("allow()")
+
+    def let_go() -> bool:
+        return page.evaluate("tracks.length && tracks.every(t => t.readyState === 'ended')")
+
+    page.evaluate(WITHOUT_WORKLETS)
+    record()
+    expect(page.get_by_role("alert")).to_contain_text("could not begin")
+    assert let_go()
+    page.evaluate("restore()")
+    button(page, "Record").click()
+    record()
+    expect(name).to_have_text(re.compile("Recording"))
+    assert page.evaluate("asked") == 2, "a press while the permission is asked for changes nothing"
+    page.locator("#source-file").set_input_files(recording("mine.wav"))
+    expect(name).to_have_text("mine.wav, 1.0 seconds")
+    assert let_go()
+    record()
+    expect(name).to_have_text(re.compile("Recording"))
+    page.get_by_role("link", name="History").click()
+    eventually(page, let_go)
+    expect(name).to_have_text(re.compile("Your recording"))
 
 
 def test_before_and_after_are_compared_where_they_are(page: Page, api: RunningApi) -> None:

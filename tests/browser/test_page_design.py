@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, ViewportSize, expect
+from playwright.sync_api import Page, Route, ViewportSize, expect
 
 from tests.browser.acting import button, visit
 from tests.support.direct import RunningApi
@@ -139,14 +139,31 @@ def test_nothing_moves_for_those_who_do_not_want_it(page: Page, api: RunningApi)
     assert set(page.locator("button").evaluate_all(durations)) == {"none"}
 
 
-def test_the_key_goes_with_every_request_and_stays_in_the_tab(page: Page, api: RunningApi) -> None:
-    visit(page, api.url)
-    page.get_by_text("API key").first.click()
-    with page.expect_request("**/api/v1/config") as request:
-        page.locator("#key-input").fill("secret")
-        page.locator("#key-input").press("Enter")
-    assert request.value.headers["authorization"] == "Bearer secret"
+def test_the_key_goes_with_every_request_and_stays_in_the_tab(
+    page: Page, filled: RunningApi
+) -> None:
+    page.route("**/api/**", _only_with_the_key)
+    page.goto(f"{filled.url}/#history")
+    alert, shown = page.get_by_role("alert"), page.locator("#history-list")
+    expect(alert).to_have_text("The server asks for an API key. Enter it at the top.")
+    expect(shown).to_have_attribute("aria-busy", "false")
+    page.locator("#key summary").click()
+    page.locator("#key-input").fill("ключ")
+    page.locator("#key-input").press("Enter")
+    expect(alert).to_contain_text("A key has only English letters")
+    page.locator("#key-input").fill("secret")
+    page.locator("#key-input").press("Enter")
+    expect(shown.locator("li")).to_have_count(1)
+    expect(alert).to_be_hidden()
+    expect(page.locator("#key summary")).to_be_focused()
     assert page.evaluate("Object.values(localStorage).join()") == ""
+
+
+def _only_with_the_key(route: Route) -> None:
+    if route.request.headers.get("authorization") == "Bearer secret":
+        route.continue_()
+    else:
+        route.fulfill(status=401)
 
 
 def test_an_unknown_part_of_the_page_is_not_found(api: RunningApi) -> None:

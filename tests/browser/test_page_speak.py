@@ -84,6 +84,29 @@ def test_a_server_that_is_gone_is_said_in_words(page: Page, api: RunningApi) -> 
     expect(page.get_by_role("alert")).to_be_hidden()
 
 
+def test_a_server_that_still_starts_is_waited_for(page: Page, api: RunningApi) -> None:
+    page.route("**/api/v1/config", lambda route: route.fulfill(status=503, body="starting"))
+    page.goto(api.url)
+    expect(page.get_by_role("alert")).to_have_text("The server answered 503.")
+    page.get_by_label("Text to speak").fill("Hello.")
+    expect(button(page, "Speak")).to_be_disabled()
+    page.unroute_all()
+    expect(button(page, "Speak")).to_be_enabled()
+    expect(page.get_by_role("alert")).to_be_hidden()
+    expect(page.get_by_text("Spoken by")).to_be_visible()
+
+
+def test_events_that_just_end_are_no_success(page: Page, api: RunningApi) -> None:
+    visit(page, api.url)
+    event = 'data: {"type": "speech.words", "words": null}\n\n'
+    page.route(
+        "**/api/v1/tts", lambda route: route.fulfill(content_type="text/event-stream", body=event)
+    )
+    speak(page, "Hello.")
+    expect(page.get_by_role("alert")).to_contain_text("The sound broke off")
+    expect(page.locator("#speak-result")).to_be_hidden()
+
+
 def test_speech_that_breaks_off_is_no_success(page: Page, tmp_path: Path) -> None:
     with running_api(FakeEngine(fail_at_chunk=2), tmp_path) as api:
         visit(page, api.url)
@@ -116,6 +139,10 @@ def test_only_what_has_an_effect_is_offered_and_is_sent(page: Page, api: Running
     visit(page, api.url)
     sliders = page.locator("#controls input")
     expect(sliders).to_have_count(2)
+    with page.expect_request("**/api/v1/tts") as request:
+        speak(page, "Hello.")
+    assert "language" not in json.loads(request.value.post_data or ""), "a voice has its own"
+    expect(player(page, "speak")).to_have_attribute("data-state", "ended")
     page.get_by_label("Temperature").fill("1.5")
     page.get_by_label("Language").select_option("de")
     with page.expect_request("**/api/v1/tts") as request:

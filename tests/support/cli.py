@@ -40,7 +40,9 @@ class CommandLine:
 
     url: str
 
-    def __call__(self, *arguments: object, stdin: str | None = None, **environment: str) -> Ran:
+    def __call__(
+        self, *arguments: object, stdin: str | bytes | None = None, **environment: str
+    ) -> Ran:
         """Run a command in this process; an exception that it lets out fails the test."""
         done = CliRunner().invoke(
             app,
@@ -52,6 +54,17 @@ class CommandLine:
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
         return Ran(done.exit_code, done.stdout_bytes, done.stderr)
+
+    def redirected(self, redirections: str, *arguments: object, before: str = "") -> Ran:
+        """Run the program as a shell does with redirections, such as `<&-`."""
+        line = f'{before} exec "$0" -m serve_app "$@" {redirections}'
+        done = subprocess.run(
+            ["sh", "-c", line, sys.executable, *map(str, arguments)],
+            env={**os.environ, **self.environment(), "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            timeout=60,
+        )
+        return Ran(done.returncode, done.stdout, done.stderr.decode())
 
     def start(
         self, *arguments: object, folder: Path, errors: int = subprocess.PIPE

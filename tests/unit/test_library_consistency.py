@@ -31,6 +31,7 @@ SECONDS = float(os.environ.get("SERVE_APP_TEST_CONSISTENCY_SECONDS", "2"))
 VOICES = [f"folder/voice{number}.wav" for number in range(5)]
 SURVIVOR = "survivor.wav"  # used and described, never deleted or overwritten
 _START_S = 60
+_FEWEST = 30  # actions of a process, however slow the machine is: then each kind was among them
 
 
 async def _upload(library: Library, path: str, chance: random.Random) -> None:
@@ -65,7 +66,7 @@ async def _work(options: LibraryOptions, seed: int) -> Counter[str]:
         sweeping = asyncio.create_task(library.sweeper.run())
         await asyncio.to_thread(_together.barrier.wait, _START_S)
         end = time.monotonic() + SECONDS
-        while time.monotonic() < end:
+        while time.monotonic() < end or done.total() < _FEWEST:
             action = chance.choice(ACTIONS)
             with suppress(NotFound):
                 await action(library, chance.choice(VOICES), chance)
