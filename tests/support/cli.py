@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -32,6 +33,12 @@ class Ran:
     def json(self) -> Any:
         """The one JSON value that the standard output holds."""
         return json.loads(self.data)
+
+
+def _hear_signals() -> None:
+    """What runs in the background of a shell, as these tests may, ignores them."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,7 @@ class CommandLine:
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
+            preexec_fn=_hear_signals,
         )
 
     def environment(self) -> dict[str, str]:
