@@ -69,12 +69,10 @@ class Voice:
 class Sources:
     """Finds the audio behind names and URLs."""
 
-    def __init__(
-        self, library: Library, intake: Intake, presets: Mapping[str, Preset] | None = None
-    ) -> None:
+    def __init__(self, library: Library, intake: Intake, presets: Mapping[str, Preset]) -> None:
         self._library = library
         self._intake = intake
-        self._presets = presets or {}
+        self._presets = presets
 
     async def voice(self, name: str | None, built_in: Sequence[str]) -> Voice:
         """The voice called `name`: of the library, else of the engine, else a preset.
